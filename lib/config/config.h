@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of a running postern, as plain data. It is read from text by config/parse.h
+ * (in master and the CLI only), travels to the other processes as bytes (config_encode), and is
+ * never changed after it was made. settings.def defines each setting once: name, type, default,
+ * bounds, help; the parser, the encoder, the effective listing, the commented file that setup
+ * writes and the man page all come from that table.
+ */
+#ifndef POSTERN_CONFIG_CONFIG_H
+#define POSTERN_CONFIG_CONFIG_H
+
+#include "base/buf.h"
+
+enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
+enum auth_mode { AUTH_MODE_OFF, AUTH_MODE_OPTIONAL, AUTH_MODE_REQUIRED };
+enum relay_tls { RELAY_TLS_NONE, RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_REQUIRED, RELAY_TLS_IMPLICIT };
+enum route_kind { ROUTE_MX, ROUTE_RELAY, ROUTE_LMTP, ROUTE_CAPTURE };
+enum address_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
+
+struct strings {
+	char **items;
+	size_t count;
+};
+
+struct config_listen {
+	char *name;
+	struct strings address; /* "*:587", "[::1]:2587", "127.0.0.1:smtp" */
+	enum tls_mode tls;
+	enum auth_mode auth;
+};
+
+struct config_relay {
+	char *name;
+	char *host; /* "smtp.isp.example:587" */
+	char *user; /* NULL: no AUTH */
+	char *password_file;
+	enum relay_tls tls;
+	char *ca_file; /* NULL: the system's */
+};
+
+struct config_route {
+	char *name;
+	struct strings to; /* recipient patterns; empty: all */
+	enum route_kind kind;
+	char *target; /* relay name, LMTP path or host:port, capture folder; NULL for mx */
+};
+
+struct config_limits {
+	uint64_t message_size;        /* bytes */
+	uint32_t recipients;          /* per message */
+	uint32_t sessions;            /* in total */
+	uint32_t errors;              /* per session, then 421 */
+	uint32_t hops;                /* Received fields */
+	uint64_t disk_reserve;        /* bytes free below which mail is answered 452 */
+};
+
+struct config_timeouts { /* milliseconds */
+	uint64_t command;     /* server: next command */
+	uint64_t data_block;  /* server: next part of a body */
+	uint64_t handshake;   /* TLS */
+	uint64_t login;       /* from connect to AUTH on a listener that requires it */
+	uint64_t connect;     /* client: TCP, per address */
+	uint64_t greeting;    /* client: 220; RFC 5321 4.5.3.2.1 */
+	uint64_t mail;        /* client: MAIL; 4.5.3.2.2 */
+	uint64_t recipient;   /* client: RCPT; 4.5.3.2.3 */
+	uint64_t data_init;   /* client: 354; 4.5.3.2.4 */
+	uint64_t data_send;   /* client: a part of the body leaves; 4.5.3.2.5 */
+	uint64_t data_final;  /* client: reply to the final dot; 4.5.3.2.6 */
+	uint64_t idle;        /* client: how long a connection is kept for reuse */
+};
+
+struct config_queue {
+	uint64_t expire;          /* ms after which what is undelivered bounces */
+	uint64_t retry_first;     /* ms to the second attempt */
+	uint64_t retry_max;       /* ms, the longest pause */
+	uint64_t retry_factor;    /* percent by which each pause grows: 200 doubles */
+};
+
+struct config_delivery {
+	uint32_t connections;             /* to all destinations together */
+	uint32_t connections_per_host;
+	uint32_t messages_per_connection;
+	enum address_family family;
+	uint16_t port;                    /* for mx: 25 */
+	struct strings resolvers;         /* "127.0.0.1" or "127.0.0.1@5353"; empty: the system's */
+	bool allow_private;               /* deliver by mx to loopback and private addresses */
+};
+
+struct config_auth {
+	uint32_t iterations;  /* PBKDF2 rounds of a new verifier */
+	uint32_t workers;     /* threads that verify; 0: one per core */
+	uint32_t waiting;     /* logins that may wait for one, then 454 */
+	uint64_t cache;       /* ms that a proven password is remembered; 0: never */
+};
+
+struct config_tls {
+	char *certificate; /* PEM chain; the key may follow in it */
+	char *key;
+	bool min_1_3;      /* "1.2" or "1.3" */
+};
+
+struct config {
+	char *hostname;
+	char *domain;       /* what a bare login name is completed with; NULL: hostname's */
+	char *state_dir;    /* "/var/lib/postern" */
+	char *runtime_dir;  /* "/run/postern" */
+	char *user_prefix;  /* "postern-": users postern-smtpd ... */
+	uint32_t smtpd_processes; /* 0: one per core */
+	struct strings accept_for;
+	struct config_listen *listens;
+	size_t listen_count;
+	struct config_relay *relays;
+	size_t relay_count;
+	struct config_route *routes; /* in order; the first match wins */
+	size_t route_count;
+	struct config_tls tls;
+	struct config_limits limits;
+	struct config_timeouts timeouts;
+	struct config_queue queue;
+	struct config_delivery delivery;
+	struct config_auth auth;
+	enum log_format log_format;
+	enum log_target log_target;
+};
+
+struct config *config_new(void); /* all defaults; hostname NULL */
+void config_free(struct config **config);
+enum err config_encode(const struct config *config, struct buf *out); /* no secrets are in it */
+enum err config_decode(struct slice bytes, struct config **config_out); /* ERR_SYNTAX, ERR_RANGE */
+const struct config_relay *config_relay_find(const struct config *config, const char *name);
+
+/* Where things lie; the result is appended with a terminator to a buffer of PATH_MAX bytes. */
+void config_state_path(const struct config *config, const char *name, char path_out[4096]);
+void config_runtime_path(const struct config *config, const char *name, char path_out[4096]);
+/* "example.org" of account names: domain if set, else hostname. */
+const char *config_domain(const struct config *config);
+
+#endif

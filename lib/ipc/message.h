@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Typed messages between processes, made from messages.def. Encoding appends to a bounded
+ * buffer; decoding checks every length and number and rejects what is left over. Slices of a
+ * decoded message point into the frame and are valid until the handler returns.
+ *
+ *	struct msg_submit msg;
+ *	if (ipc_decode(IPC_SUBMIT, payload, &msg) != ERR_OK) -> the channel ends
+ *
+ * Wire form of a frame: u32 payload length, u16 type, u16 descriptors that come with it (0 or 1),
+ * then the fields in order; numbers in host byte order (both ends are one machine); TEXT, BYTES:
+ * u32 length and bytes; LIST: u32 count, u32 bytes, records.
+ */
+#ifndef POSTERN_IPC_MESSAGE_H
+#define POSTERN_IPC_MESSAGE_H
+
+#include "base/buf.h"
+
+enum {
+	IPC_VERSION = 1,
+	IPC_HEADER = 8,
+	/* The largest frame: a configuration, or 10 000 recipients of ordinary length. */
+	IPC_FRAME_MAX = 4 * 1024 * 1024,
+	IPC_CHUNK = 65536, /* most body bytes in one message */
+};
+
+struct ipc_list {
+	uint32_t count;
+	struct slice bytes; /* encoded records */
+};
+
+/* Records: struct rec_NAME. */
+#define U8(name)                U8_(name)
+#define U8_(name)               uint8_t name;
+#define U16(name)               uint16_t name;
+#define U32(name)               uint32_t name;
+#define U64(name)               uint64_t name;
+#define I64(name)               int64_t name;
+#define BOOL(name)              bool name;
+#define TEXT(name, max)         struct slice name;
+#define BYTES(name, max)        struct slice name;
+#define LIST(name, record, max) struct ipc_list name;
+#define RECORD(name, ...)                                                                          \
+	struct rec_##name {                                                                        \
+		__VA_ARGS__                                                                        \
+	};
+#define MESSAGE(number, NAME, name, class, ...)                                                    \
+	struct msg_##name {                                                                        \
+		__VA_ARGS__                                                                        \
+	};
+#include "ipc/messages.def"
+#undef U8
+#undef U8_
+#undef U16
+#undef U32
+#undef U64
+#undef I64
+#undef BOOL
+#undef TEXT
+#undef BYTES
+#undef LIST
+#undef RECORD
+#undef MESSAGE
+
+enum ipc_type {
+#define RECORD(name, ...)
+#define MESSAGE(number, NAME, name, class, ...) IPC_##NAME = number,
+#include "ipc/messages.def"
+#undef RECORD
+#undef MESSAGE
+	IPC_TYPE_END = 128,
+};
+
+enum ipc_record {
+#define RECORD(name, ...) IPC_REC_##name,
+#define MESSAGE(number, NAME, name, class, ...)
+#include "ipc/messages.def"
+#undef RECORD
+#undef MESSAGE
+	IPC_RECORD_END,
+};
+
+/* The processes, as they name each other. */
+enum ipc_role {
+	IPC_MASTER = 1,
+	IPC_SMTPD,
+	IPC_AUTH,
+	IPC_QUEUE,
+	IPC_RELAY,
+	IPC_CONTROL,
+	IPC_CLI,
+	IPC_ROLE_END,
+};
+
+enum ipc_outcome { /* of one recipient in one attempt */
+	IPC_DELIVERED = 1,
+	IPC_DEFERRED,  /* a later attempt may succeed */
+	IPC_FAILED,    /* for good: a bounce */
+	IPC_UNCERTAIN, /* the connection died after the final dot: wait, then try again */
+};
+
+enum ipc_scope { /* whom the result is about, so that others need not be tried in vain */
+	IPC_SCOPE_RECIPIENT = 1,
+	IPC_SCOPE_MESSAGE,
+	IPC_SCOPE_HOST,
+	IPC_SCOPE_OURS, /* our own configuration: bounces nothing */
+};
+
+enum ipc_verdict { /* of a submission */
+	IPC_STORED = 1,
+	IPC_NO_GRANT,      /* the grant is not live on this smtpd: 421 at the next MAIL */
+	IPC_BAD_SENDER,    /* not within the grant */
+	IPC_BAD_RECIPIENT, /* not within the grant */
+	IPC_OVER_BUDGET,
+	IPC_DISK_FULL,   /* 452 */
+	IPC_STORE_ERROR, /* 451: certainly not stored */
+	IPC_STORE_UNSURE, /* close without a reply: it may be found after a restart */
+	IPC_BAD_MESSAGE, /* malformed: too large, key not this smtpd's */
+};
+
+enum ipc_mail_flag {
+	IPC_MAIL_8BIT = 1u << 0,     /* BODY=8BITMIME was given */
+	IPC_MAIL_UTF8 = 1u << 1,     /* SMTPUTF8 was given */
+	IPC_MAIL_BOUNCE = 1u << 2,   /* made by us: never bounces itself */
+	IPC_MAIL_LOGIN = 1u << 3,    /* submitted by somebody logged in */
+	IPC_MAIL_REQUIRETLS = 1u << 4,
+};
+
+enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_FIELD_TIME };
+
+/* What an operator can ask. The comment names who does it. */
+enum ipc_op {
+	IPC_OP_STATUS = 1,     /* master, auth, queue, relay: control asks each */
+	IPC_OP_RELOAD = 2,     /* master */
+	IPC_OP_USER_ADD = 20,  /* auth; this and the next: subject is the login name */
+	IPC_OP_USER_LIST,
+	IPC_OP_USER_SHOW,
+	IPC_OP_USER_PASSWORD,
+	IPC_OP_USER_DISABLE,
+	IPC_OP_USER_ENABLE,
+	IPC_OP_USER_DELETE,
+	IPC_OP_USER_TEST,
+	IPC_OP_USER_SET,         /* sender rights */
+	IPC_OP_QUEUE_SUMMARY = 40, /* queue */
+	IPC_OP_QUEUE_LIST,
+	IPC_OP_QUEUE_SHOW,
+	IPC_OP_QUEUE_RETRY,
+	IPC_OP_QUEUE_HOLD,
+	IPC_OP_QUEUE_RELEASE,
+	IPC_OP_QUEUE_DROP,
+	IPC_OP_TLS_SHOW = 60,     /* master */
+	IPC_OP_ROUTE_EXPLAIN = 80, /* relay */
+};
+
+/* The name of a message type, role or outcome, for logs and documents; "?" if unknown. */
+const char *ipc_type_name(uint16_t type);
+const char *ipc_role_name(enum ipc_role role);
+bool ipc_type_known(uint16_t type);
+bool ipc_type_bulk(uint16_t type);
+
+/*
+ * Appends a whole frame (header and payload). message: the struct msg_ of type.
+ * ERR_RANGE if a field is longer than its maximum, ERR_SYNTAX if a TEXT holds NUL, ERR_FULL if
+ * out has no room; on error nothing is appended.
+ */
+enum err ipc_encode(uint16_t type, const void *message, uint16_t descriptors, struct buf *out);
+/* Checks and unpacks one payload. ERR_SYNTAX, ERR_RANGE; *message_out is then undefined. */
+enum err ipc_decode(uint16_t type, struct slice payload, void *message_out);
+
+/* Builds a list: records are appended to bytes, which the caller owns and has bounded. */
+struct ipc_list_builder {
+	uint32_t count;
+	struct buf bytes;
+};
+void ipc_list_begin(struct ipc_list_builder *builder, size_t max);
+enum err ipc_list_add(struct ipc_list_builder *builder, enum ipc_record type, const void *record);
+/* The list so far; valid until the builder changes. */
+struct ipc_list ipc_list_view(const struct ipc_list_builder *builder);
+void ipc_list_release(struct ipc_list_builder *builder);
+/* Takes the next record off *list; false at the end. A decoded list is known to be well-formed. */
+bool ipc_list_next(struct ipc_list *list, enum ipc_record type, void *record_out);
+
+/* For doc/messages.md: writes the table as Markdown. ERR_FULL. */
+enum err ipc_describe(struct buf *out);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets: plain non-blocking descriptors, close-on-exec always. */
+#ifndef POSTERN_OS_NET_H
+#define POSTERN_OS_NET_H
+
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include "base/buf.h"
+
+struct net_address {
+	socklen_t len;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un local;
+	} u;
+};
+
+enum { NET_TEXT_MAX = 128 };
+
+/* "192.0.2.1", "2001:db8::1" (a mapped IPv4 address as IPv4), "local"; without the port. */
+void net_print(const struct net_address *address, char text_out[NET_TEXT_MAX]);
+/* "192.0.2.1:25", "[2001:db8::1]:25", "/run/lmtp". */
+void net_print_port(const struct net_address *address, char text_out[NET_TEXT_MAX]);
+uint16_t net_port(const struct net_address *address);
+void net_set_port(struct net_address *address, uint16_t port);
+/* A numeric address, without port. ERR_SYNTAX. */
+enum err net_read(struct slice text, uint16_t port, struct net_address *address_out);
+/* "/path/of/socket". ERR_RANGE if too long. */
+enum err net_read_local(const char *path, struct net_address *address_out);
+/* Loopback, private, link-local, shared, mapped and embedded forms of them, unspecified, multicast. */
+bool net_is_private(const struct net_address *address);
+
+/*
+ * A listen address of the configuration: "*:587" (both families), "0.0.0.0:25", "[::1]:2525",
+ * "localhost:smtp"; at most max addresses into addresses_out. ERR_SYNTAX, ERR_NOT_FOUND (unknown
+ * service or name): why (256 bytes) says what.
+ */
+enum err net_listen_addresses(const char *text, struct net_address *addresses_out, size_t max,
+			      size_t *count_out, char *why);
+/* Bound and listening; ERR_BUSY port taken, ERR_DENIED privileged port, ERR_IO: errno is kept. */
+enum err net_listen(const struct net_address *address, int backlog, int *fd_out);
+/* ERR_AGAIN nobody waits; ERR_FULL no descriptors left; ERR_IO. */
+enum err net_accept(int listener, int *fd_out, struct net_address *peer_out);
+/* Starts a connection; completion shows as writable, then net_connect_result. ERR_IO: errno. */
+enum err net_connect(const struct net_address *address, int *fd_out);
+/* ERR_OK connected, ERR_AGAIN not yet, ERR_IO: errno is set to why it failed. */
+enum err net_connect_result(int fd);
+/* ERR_OK with *len_out >= 1, ERR_AGAIN, ERR_EOF, ERR_IO. */
+enum err net_recv(int fd, void *data, size_t size, size_t *len_out);
+enum err net_send(int fd, const void *data, size_t len, size_t *len_out); /* ERR_AGAIN, ERR_EOF, ERR_IO */
+/* The same with a descriptor (or -1) passed along; for channels. fds_out holds up to 16. */
+enum err net_send_fd(int fd, const void *data, size_t len, int pass, size_t *len_out);
+enum err net_recv_fds(int fd, void *data, size_t size, size_t *len_out, int *fds_out,
+		      size_t *fd_count_out);
+enum err net_pair(int fds_out[2]); /* a stream socket pair, both ends non-blocking, close-on-exec */
+enum err net_local_name(int fd, struct net_address *address_out);
+void net_no_delay(int fd);
+void net_close(int *fd); /* closes if it is not -1 and sets it to -1 */
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is left of the kernel: time, chance, files, processes, users, limits, sandbox. */
+#ifndef POSTERN_OS_OS_H
+#define POSTERN_OS_OS_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+int64_t os_wall_ms(void);      /* since 1970 */
+int64_t os_monotonic_ms(void); /* never jumps */
+int64_t os_monotonic_us(void);
+void os_random(void *data, size_t len); /* getrandom; ends the process if there is none */
+uint64_t os_random_u64(void);
+unsigned os_cpu_count(void);
+
+/*
+ * Reads a whole regular file of at most max bytes into out. errno says why on ERR_IO,
+ * ERR_NOT_FOUND, ERR_DENIED; ERR_RANGE too large; ERR_SYNTAX not a regular file.
+ */
+enum err os_read_file(const char *path, size_t max, struct buf *out);
+/* Writes to a temporary beside it, syncs file and folder, renames. ERR_NO_SPACE, ERR_DENIED, ERR_IO. */
+enum err os_write_file(const char *path, struct slice data, mode_t mode);
+enum err os_make_folder(const char *path, mode_t mode); /* with parents; ERR_OK if it is there */
+/*
+ * Why a file cannot be used, in one line that names path, owner, group, mode, our user and the
+ * command that mends it: for people. size bytes at why.
+ */
+void os_explain_file(const char *path, int error, char *why, size_t size);
+/* Free bytes and inodes for us at path. */
+enum err os_free_space(const char *path, uint64_t *bytes_out, uint64_t *inodes_out);
+/* Exclusive advisory lock on a file made if need be; the descriptor holds it. ERR_BUSY. */
+enum err os_lock_file(const char *path, int *fd_out);
+
+/* Starts a program: descriptor 3 is channel_fd, 0 is /dev/null, 1 and 2 are inherited, all others closed. */
+enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *pid_out);
+
+/* ERR_NOT_FOUND. */
+enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out);
+/* Becomes the user for good, in root_dir (chroot) if it is not NULL. why: 256 bytes. */
+enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *why);
+bool os_is_root(void);
+void os_harden(void); /* no core dumps, not dumpable, no new privileges, umask 077 */
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue's scheduler, without I/O and without a clock: which deliveries to start next. It
+ * knows destinations (recipient domains), each with a due time of its own, a small list of
+ * deliveries that are in memory and ready, how many are under way, and whether the store holds
+ * more. 100 000 messages for a dead host are one destination that waits, and one probe.
+ *
+ * A delivery is the recipients of one message at one destination. Invariants:
+ *  1. A delivery is in exactly one place: on disk only, ready in memory, or under way (claimed).
+ *  2. Of one destination at most its window is under way; a window starts small, doubles while
+ *     deliveries succeed, falls to one probe when the destination is down, and is never more
+ *     than a quarter of the whole (at least one).
+ *  3. Of all destinations at most the total window is under way.
+ *  4. Destinations take turns; a dead one never holds up another.
+ */
+#ifndef POSTERN_POLICY_DISPATCH_H
+#define POSTERN_POLICY_DISPATCH_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct dispatch;
+struct dispatch_delivery; /* opaque: what the queue attaches to it is data */
+
+struct dispatch_options {
+	uint32_t window;         /* deliveries under way in total */
+	uint32_t first_window;   /* of a destination not known to work: 4 */
+	uint32_t ready_max;      /* deliveries kept ready in memory over all; more stay on disk */
+};
+
+struct dispatch *dispatch_new(const struct dispatch_options *options);
+/* Calls drop(arg, data) for every delivery still held. */
+void dispatch_free(struct dispatch **dispatch, void (*drop)(void *arg, void *data), void *arg);
+/* Narrower when the cores are saturated; at least window / 10. */
+void dispatch_set_window(struct dispatch *dispatch, uint32_t window);
+
+/* A destination that the store knows, due at wall time; at start-up and after changes on disk. */
+void dispatch_destination(struct dispatch *dispatch, int64_t destination, int64_t due);
+/*
+ * A message that was just committed. ERR_OK: it is ready in memory and data belongs to dispatch;
+ * ERR_FULL: it stays on disk only (the destination remembers that there is more); data is the
+ * caller's.
+ */
+enum err dispatch_fresh(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data);
+
+/* What to do next. */
+enum dispatch_action {
+	DISPATCH_NOTHING, /* until *wake_out (wall ms; INT64_MAX: until something happens) */
+	DISPATCH_START,   /* start this delivery: now under way */
+	DISPATCH_LOAD,    /* read at most limit due deliveries of this destination from the store */
+};
+struct dispatch_next {
+	enum dispatch_action action;
+	int64_t destination;
+	uint64_t key;     /* START */
+	void *data;       /* START */
+	uint32_t limit;   /* LOAD */
+	int64_t wake;     /* NOTHING */
+};
+void dispatch_next(struct dispatch *dispatch, int64_t now, struct dispatch_next *next_out);
+/* Whether key at destination is ready or under way: not to be loaded again. */
+bool dispatch_holds(const struct dispatch *dispatch, int64_t destination, uint64_t key);
+/*
+ * A LOAD came back: one call per delivery, then loaded with next_due, the due time of the first
+ * that remains on disk after them (INT64_MAX: none remains).
+ */
+void dispatch_add(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data);
+void dispatch_loaded(struct dispatch *dispatch, int64_t destination, int64_t next_due);
+
+/* How a delivery under way ended. Its data is the caller's again. */
+enum dispatch_outcome {
+	DISPATCH_WORKED,  /* the destination took it, or refused it for a reason of its own */
+	DISPATCH_DOWN,    /* the destination cannot be reached: it waits until retry_at */
+	DISPATCH_UNKNOWN, /* given back without being tried */
+};
+/*
+ * next_due: when this delivery's recipients that remain are due again (INT64_MAX: none remain);
+ * they are on disk.
+ */
+void dispatch_finish(struct dispatch *dispatch, int64_t destination, uint64_t key,
+		     enum dispatch_outcome outcome, int64_t retry_at, int64_t next_due);
+/* The operator wants it tried now, or a destination works again. */
+void dispatch_wake(struct dispatch *dispatch, int64_t destination, int64_t due);
+/* Takes a delivery that is ready out (dropped, held); NULL if it is not there or under way. */
+void *dispatch_take(struct dispatch *dispatch, int64_t destination, uint64_t key);
+
+struct dispatch_totals {
+	uint32_t under_way, ready, destinations;
+};
+struct dispatch_totals dispatch_totals(const struct dispatch *dispatch);
+/* The destination's failures in a row since it last worked: for the retry schedule. */
+uint32_t dispatch_failures(const struct dispatch *dispatch, int64_t destination);
+
+#endif

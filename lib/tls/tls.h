@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS over a non-blocking socket, with OpenSSL. TLS 1.2 and 1.3 only; no renegotiation,
+ * compression, early data; ALPN smtp. The private key is used only through the context, so that
+ * its operation can become a request to another process.
+ *
+ * struct stream is the one object through which a connection is read and written: once TLS has
+ * begun there is no way to the bare descriptor.
+ */
+#ifndef POSTERN_TLS_TLS_H
+#define POSTERN_TLS_TLS_H
+
+#include "base/buf.h"
+
+struct tls_context;
+struct stream;
+
+enum { TLS_WHY_MAX = 256 };
+
+struct tls_identity {
+	struct slice certificate; /* PEM: leaf first, then the chain */
+	struct slice key;         /* PEM */
+};
+
+/* min_1_3: refuse TLS 1.2. why: TLS_WHY_MAX bytes, in words, on error. */
+enum err tls_server_context_new(const struct tls_identity *identity, bool min_1_3,
+				struct tls_context **context_out, char *why);
+/* ca_file: NULL for the system's. verify: the peer's certificate must be valid for its name. */
+enum err tls_client_context_new(const char *ca_file, bool verify, struct tls_context **context_out,
+				char *why);
+/* Streams made from it keep working. */
+void tls_context_free(struct tls_context **context);
+/* Do certificate and key belong together, is it in date, does it cover hostname? why as above. */
+enum err tls_identity_check(const struct tls_identity *identity, const char *hostname, int64_t now,
+			    char *why);
+struct tls_certificate_info {
+	char fingerprint[96]; /* SHA-256, "AB:CD:..." */
+	char subject[256];
+	int64_t not_after; /* ms since 1970 */
+	bool self_signed;
+};
+enum err tls_identity_info(const struct tls_identity *identity, struct tls_certificate_info *info_out);
+/* A self-signed P-256 certificate for hostname, in PEM. */
+enum err tls_make_self_signed(const char *hostname, unsigned days, struct buf *certificate,
+			      struct buf *key);
+
+/* Takes fd. */
+struct stream *stream_new(int fd);
+void stream_free(struct stream **stream); /* closes; sends close_notify if it can at once */
+int stream_fd(const struct stream *stream); /* to watch it, nothing else */
+/*
+ * Begins TLS; then stream_handshake until it is not ERR_AGAIN. server_name: SNI and the name to
+ * verify, for clients, else NULL.
+ */
+enum err stream_start_tls(struct stream *stream, struct tls_context *context, const char *server_name);
+/* ERR_OK done; ERR_AGAIN: wait for stream_wants; else why says what was wrong, in words. */
+enum err stream_handshake(struct stream *stream, char *why);
+/*
+ * ERR_OK with *len_out >= 1; ERR_AGAIN: wait for stream_wants; ERR_EOF orderly end;
+ * ERR_IO anything else: an alert, a cut-off, bytes in clear where TLS was.
+ */
+enum err stream_read(struct stream *stream, void *data, size_t size, size_t *len_out);
+enum err stream_write(struct stream *stream, const void *data, size_t len, size_t *len_out);
+/* WATCH_READ or WATCH_WRITE (os/loop.h): what the last ERR_AGAIN waits for. */
+int stream_wants(const struct stream *stream);
+bool stream_pending(const struct stream *stream); /* decrypted bytes wait: read before polling */
+bool stream_is_tls(const struct stream *stream);
+bool stream_verified(const struct stream *stream);
+/* "TLSv1.3", "TLS_AES_256_GCM_SHA384", bits; "" without TLS. Valid as long as the stream. */
+const char *stream_version(const struct stream *stream);
+const char *stream_cipher(const struct stream *stream);
+void stream_idle(struct stream *stream); /* gives OpenSSL's buffers back until more bytes come */
+
+#endif
