@@ -157,6 +157,8 @@ const char *ipc_type_name(uint16_t type);
 const char *ipc_role_name(enum ipc_role role);
 bool ipc_type_known(uint16_t type);
 bool ipc_type_bulk(uint16_t type);
+/* Whether exactly one descriptor comes with each such message; none with any other. */
+bool ipc_type_descriptor(uint16_t type);
 
 /*
  * Appends a whole frame (header and payload). message: the struct msg_ of type.
