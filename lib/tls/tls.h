@@ -6,6 +6,8 @@
  *
  * struct stream is the one object through which a connection is read and written: once TLS has
  * begun there is no way to the bare descriptor.
+ *
+ * OpenSSL writes to its socket without MSG_NOSIGNAL: the program ignores SIGPIPE.
  */
 #ifndef POSTERN_TLS_TLS_H
 #define POSTERN_TLS_TLS_H
@@ -19,18 +21,25 @@ enum { TLS_WHY_MAX = 256 };
 
 struct tls_identity {
 	struct slice certificate; /* PEM: leaf first, then the chain */
-	struct slice key;         /* PEM */
+	struct slice key;         /* PEM; empty: it lies in certificate */
 };
 
 /* min_1_3: refuse TLS 1.2. why: TLS_WHY_MAX bytes, in words, on error. */
 enum err tls_server_context_new(const struct tls_identity *identity, bool min_1_3,
 				struct tls_context **context_out, char *why);
-/* ca_file: NULL for the system's. verify: the peer's certificate must be valid for its name. */
+/*
+ * ca_file: NULL for the system's. verify: the peer's certificate must be valid for its name. All
+ * certificates are read here, none later, so it may be called before a sandbox closes.
+ */
 enum err tls_client_context_new(const char *ca_file, bool verify, struct tls_context **context_out,
 				char *why);
 /* Streams made from it keep working. */
 void tls_context_free(struct tls_context **context);
-/* Do certificate and key belong together, is it in date, does it cover hostname? why as above. */
+/*
+ * Can it be used as it stands? ERR_SYNTAX it cannot be read, ERR_DENIED certificate and key do
+ * not belong together, ERR_RANGE not in date, ERR_NOT_FOUND it does not cover hostname (NULL: not
+ * checked), looked at in this order. now: ms since 1970. why as above.
+ */
 enum err tls_identity_check(const struct tls_identity *identity, const char *hostname, int64_t now,
 			    char *why);
 struct tls_certificate_info {
@@ -39,36 +48,52 @@ struct tls_certificate_info {
 	int64_t not_after; /* ms since 1970 */
 	bool self_signed;
 };
-enum err tls_identity_info(const struct tls_identity *identity, struct tls_certificate_info *info_out);
-/* A self-signed P-256 certificate for hostname, in PEM. */
+/* ERR_SYNTAX: no certificate can be read. */
+enum err tls_identity_info(const struct tls_identity *identity,
+			   struct tls_certificate_info *info_out);
+/*
+ * A self-signed P-256 certificate for hostname (a name or an address), in PEM, appended to
+ * certificate and key. ERR_RANGE: no usable name; ERR_FULL.
+ */
 enum err tls_make_self_signed(const char *hostname, unsigned days, struct buf *certificate,
 			      struct buf *key);
 
 /* Takes fd. */
 struct stream *stream_new(int fd);
-void stream_free(struct stream **stream); /* closes; sends close_notify if it can at once */
+void stream_free(struct stream **stream);   /* closes; sends close_notify if it can at once */
 int stream_fd(const struct stream *stream); /* to watch it, nothing else */
 /*
  * Begins TLS; then stream_handshake until it is not ERR_AGAIN. server_name: SNI and the name to
- * verify, for clients, else NULL.
+ * verify, for clients, else NULL. ERR_RANGE: not a name or address; ERR_INTERNAL.
  */
-enum err stream_start_tls(struct stream *stream, struct tls_context *context, const char *server_name);
-/* ERR_OK done; ERR_AGAIN: wait for stream_wants; else why says what was wrong, in words. */
+enum err stream_start_tls(struct stream *stream, struct tls_context *context,
+			  const char *server_name);
+/*
+ * ERR_OK done; ERR_AGAIN: wait for stream_wants; else ERR_IO and why (TLS_WHY_MAX bytes) says
+ * what was wrong, in words.
+ */
 enum err stream_handshake(struct stream *stream, char *why);
 /*
  * ERR_OK with *len_out >= 1; ERR_AGAIN: wait for stream_wants; ERR_EOF orderly end;
- * ERR_IO anything else: an alert, a cut-off, bytes in clear where TLS was.
+ * ERR_IO anything else: an alert, a cut-off, bytes in clear where TLS was. ERR_EOF and ERR_IO
+ * stay.
  */
 enum err stream_read(struct stream *stream, void *data, size_t size, size_t *len_out);
+/*
+ * Writes as much as there is room for. After ERR_AGAIN the next write must begin with the same
+ * bytes, at least as many; they may have moved. ERR_EOF, ERR_IO: the connection is of no use.
+ */
 enum err stream_write(struct stream *stream, const void *data, size_t len, size_t *len_out);
 /* WATCH_READ or WATCH_WRITE (os/loop.h): what the last ERR_AGAIN waits for. */
 int stream_wants(const struct stream *stream);
-bool stream_pending(const struct stream *stream); /* decrypted bytes wait: read before polling */
+bool stream_pending(const struct stream *stream); /* bytes wait inside: read before polling */
 bool stream_is_tls(const struct stream *stream);
+/* The peer's certificate was checked and is valid for the name. */
 bool stream_verified(const struct stream *stream);
-/* "TLSv1.3", "TLS_AES_256_GCM_SHA384", bits; "" without TLS. Valid as long as the stream. */
+/* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. Valid as long as the stream. */
 const char *stream_version(const struct stream *stream);
 const char *stream_cipher(const struct stream *stream);
+int stream_cipher_bits(const struct stream *stream); /* 0 without TLS */
 void stream_idle(struct stream *stream); /* gives OpenSSL's buffers back until more bytes come */
 
 #endif

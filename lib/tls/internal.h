@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this library share. */
+#ifndef POSTERN_TLS_INTERNAL_H
+#define POSTERN_TLS_INTERNAL_H
+
+#include <openssl/ssl.h>
+
+#include "tls/tls.h"
+
+enum {
+	TLS_CHAIN_MAX = 16,            /* certificates of one identity */
+	TLS_TICKET_LIFE = 3600 * 1000, /* ms after which a new ticket key is made */
+	TLS_TICKET_NAME = 16,
+	TLS_TICKET_KEY = 32,
+};
+
+/* Keys of session tickets: in memory only, the one before the last still opens tickets. */
+struct ticket_key {
+	unsigned char name[TLS_TICKET_NAME];
+	unsigned char aes[TLS_TICKET_KEY];
+	unsigned char hmac[TLS_TICKET_KEY];
+	int64_t made; /* monotonic ms; 0: not there */
+};
+
+/* Counted: the owner holds one reference, each stream one. */
+struct tls_context {
+	SSL_CTX *ssl;
+	unsigned references;
+	bool client;
+	bool verify;
+	struct ticket_key tickets[2]; /* newest first */
+};
+
+void tls_context_hold(struct tls_context *context);
+
+/* Reads all of an identity; free with identity_release. why may be NULL. ERR_SYNTAX. */
+struct tls_loaded {
+	X509 *leaf;
+	X509 *chain[TLS_CHAIN_MAX];
+	size_t chain_count;
+	EVP_PKEY *key; /* NULL if not asked for */
+};
+enum err tls_loaded_read(const struct tls_identity *identity, bool with_key,
+			 struct tls_loaded *loaded_out, char *why);
+void tls_loaded_release(struct tls_loaded *loaded);
+
+/* printf into why (TLS_WHY_MAX bytes); why may be NULL. */
+void tls_why(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What OpenSSL's newest error means, prefixed by what was being done. Empties its queue. */
+void tls_why_openssl(char *why, const char *doing);
+/* Why a handshake failed; ssl_error: SSL_get_error's. saved_errno: of the call. */
+void tls_why_handshake(char *why, SSL *ssl, bool client, int ssl_error, int saved_errno);
+
+#endif
