@@ -28,7 +28,8 @@ void header_gather_release(struct header_gather *gather);
  * ERR_FULL: larger than HEADER_SIZE_MAX.
  */
 enum err header_gather_feed(struct header_gather *gather, struct slice part, struct slice *rest_out);
-/* The message ended; a header without an empty line is complete now (RFC 5322 allows no body). */
+/* The message ended; a header without an empty line is complete now (RFC 5322 allows no body): no
+ * line is added to it. */
 void header_gather_end(struct header_gather *gather);
 
 struct header_field {

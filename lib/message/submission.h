@@ -49,7 +49,8 @@ struct submission_report {
 };
 
 /*
- * header: with its final empty line. Appends the new header, final empty line included, to out.
+ * header: with its final empty line if it has one. Appends the new header to out, the final empty
+ * line as it was; nothing unless the verdict is SUBMISSION_OK.
  * ERR_FULL if out cannot hold it; else ERR_OK and *verdict_out.
  */
 enum err submission_apply(const struct submission *submission, struct slice header, struct buf *out,
@@ -60,7 +61,8 @@ enum err received_print(const struct trace *trace, struct buf *out);
 void message_date(int64_t wall, char text_out[40]);
 /*
  * The one mailbox of a From field's value, strictly (RFC 5322 3.4): display name, comments and
- * folding are understood, groups, lists and obsolete routes are ERR_SYNTAX.
+ * folding around the address are understood, groups, lists and obsolete routes are ERR_SYNTAX.
+ * In one form: quoted only where it must be, domain in lower case.
  */
 enum err message_from_address(struct slice value, char address_out[512]);
 

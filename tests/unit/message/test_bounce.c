@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "message/bounce.h"
+
+static struct bounce_recipient recipients[600];
+
+static struct bounce example(void)
+{
+	recipients[0] = (struct bounce_recipient){
+		.address = SLICE_LIT("bob@example.net"),
+		.orcpt = SLICE_LIT("rfc822;bob@example.com"),
+		.status = SLICE_LIT("5.1.1"),
+		.text = SLICE_LIT("No such user here\nAsk your postmaster"),
+		.host = SLICE_LIT("mx.example.net"),
+		.code = 550,
+	};
+	return (struct bounce){
+		.hostname = "mail.example.org",
+		.id = SLICE_LIT("5f3-0k7d2m9xq4r8t1w6y3z5"),
+		.to = SLICE_LIT("alice@example.org"),
+		.arrived = 1795387748000,
+		.wall = 1795391348000,
+		.random = {7, 9},
+		.recipients = recipients,
+		.recipient_count = 1,
+		.header = SLICE_LIT("From: alice@example.org\r\nSubject: hi\r\n\r\n"),
+	};
+}
+
+static bool contains(const struct buf *out, const char *text)
+{
+	return slice_search(buf_data(out), slice_str(text)) < buf_len(out);
+}
+
+/* How often a line of its own starts with text. */
+static size_t lines_that_start(const struct buf *out, const char *text)
+{
+	struct slice rest = buf_data(out);
+	struct slice line;
+	size_t count = 0;
+
+	while (slice_split(&rest, '\n', &line))
+		count += slice_starts(line, text);
+	return count;
+}
+
+static void print(const struct bounce *bounce, struct buf *out)
+{
+	struct slice rest;
+	struct slice line;
+
+	buf_init(out, 1 << 20);
+	assert_int_equal(bounce_print(bounce, out), ERR_OK);
+	/* Whatever it was given: 7-bit, CR LF, short lines, no control. */
+	rest = buf_data(out);
+	while (slice_split(&rest, '\n', &line)) {
+		assert_true(line.len > 0 && line.ptr[line.len - 1] == '\r');
+		assert_true(line.len <= 999);
+		for (size_t i = 0; i + 1 < line.len; i++)
+			assert_true(ascii_is_print(line.ptr[i]) || line.ptr[i] == '\t');
+	}
+}
+
+static void ordinary(void **state)
+{
+	struct bounce bounce = example();
+	struct buf out;
+
+	(void)state;
+	bounce.envid = SLICE_LIT("env-1");
+	print(&bounce, &out);
+	assert_true(slice_starts(
+		buf_data(&out), "From: Mail Delivery System <MAILER-DAEMON@mail.example.org>\r\n"));
+	assert_true(contains(&out, "To: <alice@example.org>\r\n"));
+	assert_true(contains(&out, "Content-Type: multipart/report; report-type=delivery-status;"));
+	assert_true(contains(&out, "Auto-Submitted: auto-replied\r\n"));
+	assert_true(contains(&out, "\r\n    mx.example.net said:\r\n    No such user here\r\n    "
+				   "Ask your postmaster\r\n"));
+	assert_true(contains(
+		&out, "Reporting-MTA: dns; mail.example.org\r\nOriginal-Envelope-Id: env-1\r\n"
+		      "Arrival-Date: Sun, 22 Nov 2026 22:49:08 +0000\r\n\r\n"));
+	assert_true(contains(
+		&out,
+		"Original-Recipient: rfc822;bob@example.com\r\n"
+		"Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\n"
+		"Status: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\n"
+		"Diagnostic-Code: smtp; 550\r\n\tNo such user here\r\n\tAsk your postmaster\r\n"));
+	assert_true(contains(&out, "From: alice@example.org\r\nSubject: hi\r\n\r\n--=_"));
+	buf_release(&out);
+}
+
+/* The remote server and the old header try to end parts and start fields (threats H2). */
+static void injection(void **state)
+{
+	struct bounce bounce = example();
+	struct buf out;
+	static const char words[] =
+		"x\r\nFinal-Recipient: rfc822; victim@example.com\r\n\r\n--=_\r\n"
+		"\x1b[2J \xff\xfe \0 tail\n\nSubject: evil";
+
+	(void)state;
+	recipients[0].text = slice_of(words, sizeof(words) - 1);
+	recipients[0].orcpt = SLICE_LIT("rfc822;a\r\nStatus: 2.0.0");
+	recipients[0].status = SLICE_LIT("5.1.1\r\nX: y");
+	recipients[0].host = SLICE_LIT("h\r\nAction: delivered");
+	recipients[0].address = SLICE_LIT("b@c\r\nAction: delivered");
+	bounce.envid = SLICE_LIT("e\r\nSubject: evil");
+	bounce.to = SLICE_LIT("a@b>\r\nBcc: victim@example.com");
+	bounce.header = SLICE_LIT(
+		"Message-ID: <x>\r\r\n--=_\nSubject: a\0b\xc3\r\nLast: 1\r\n\r\nBODY\r\n");
+	print(&bounce, &out);
+	assert_int_equal(lines_that_start(&out, "Final-Recipient:"), 1);
+	assert_int_equal(lines_that_start(&out, "Action:"), 1);
+	assert_int_equal(lines_that_start(&out, "Status:"), 1);
+	assert_int_equal(lines_that_start(&out, "Bcc:"), 0);
+	assert_int_equal(lines_that_start(&out, "Diagnostic-Code:"), 1);
+	assert_int_equal(lines_that_start(&out, "Subject:"), 2); /* ours, and the quoted one */
+	assert_true(contains(&out, "Status: 5.0.0\r\n"));
+	assert_false(contains(&out, "BODY"));
+	assert_int_equal(lines_that_start(&out, "--=_\r"), 1);
+	buf_release(&out);
+}
+
+static void expired(void **state)
+{
+	struct bounce bounce = example();
+	struct buf out;
+
+	(void)state;
+	recipients[0] =
+		(struct bounce_recipient){.address = SLICE_LIT("bob@example.net"), .expired = true};
+	print(&bounce, &out);
+	assert_true(contains(&out, "Status: 4.4.7\r\n"));
+	assert_true(contains(&out, "was tried until the time to give up"));
+	assert_int_equal(lines_that_start(&out, "Diagnostic-Code:"), 0);
+	buf_release(&out);
+}
+
+static void many_and_large(void **state)
+{
+	struct bounce bounce = example();
+	static char words[65536];
+	static char header[200000];
+	struct buf out;
+
+	(void)state;
+	memset(words, 'w', sizeof(words));
+	memset(header, 'h', sizeof(header));
+	for (size_t i = 0; i + 100 <= sizeof(header); i += 100)
+		memcpy(header + i, "X-Filler: 1\r\nX-Long: ", 21);
+	memset(header, 'H', 5000);
+	bounce.header = slice_of(header, sizeof(header));
+	for (size_t i = 0; i < 500; i++) {
+		recipients[i] = recipients[0];
+		recipients[i].text = slice_of(words, sizeof(words));
+	}
+	print(&bounce, &out);
+	assert_true(buf_len(&out) < 65536);
+	buf_release(&out);
+	bounce.recipient_count = 500;
+	print(&bounce, &out);
+	assert_int_equal(lines_that_start(&out, "Final-Recipient:"), 500);
+	assert_true(contains(&out, "and 450 more"));
+	assert_true(buf_len(&out) < 300 * 1024);
+	buf_release(&out);
+}
+
+static void boundary_is_absent(void **state)
+{
+	struct bounce bounce = example();
+	struct buf first;
+	struct buf second;
+	struct slice boundary;
+
+	(void)state;
+	print(&bounce, &first);
+	boundary = slice_skip(buf_data(&first),
+			      slice_search(buf_data(&first), SLICE_LIT("boundary=\"")) + 10);
+	boundary = slice_head(boundary, slice_find(boundary, '"'));
+	assert_true(boundary.len > 10);
+	recipients[0].text = boundary; /* somebody who knows the numbers */
+	print(&bounce, &second);
+	assert_int_equal(slice_search(slice_skip(buf_data(&second), 500), SLICE_LIT("boundary=")),
+			 buf_len(&second) - 500);
+	assert_false(slice_search(slice_head(buf_data(&second), 500), boundary) < 500);
+	buf_release(&first);
+	buf_release(&second);
+}
+
+static void full_leaves_nothing(void **state)
+{
+	struct bounce bounce = example();
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 700);
+	assert_int_equal(buf_append_str(&out, "before"), ERR_OK);
+	assert_int_equal(bounce_print(&bounce, &out), ERR_FULL);
+	assert_true(slice_is(buf_data(&out), "before"));
+	buf_release(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ordinary),
+		cmocka_unit_test(injection),
+		cmocka_unit_test(expired),
+		cmocka_unit_test(many_and_large),
+		cmocka_unit_test(boundary_is_absent),
+		cmocka_unit_test(full_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
