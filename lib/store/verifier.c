@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/verifier.h"
+
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "base/base64.h"
+#include "base/buf.h"
+
+static const char SCHEME[] = "SCRAM-SHA-256$";
+
+static bool hmac(const unsigned char *key, size_t key_len, const void *data, size_t len,
+		 unsigned char out[VERIFIER_KEY])
+{
+	unsigned size = 0;
+
+	return HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &size) != NULL &&
+	       size == VERIFIER_KEY;
+}
+
+static bool sha256(const unsigned char data[VERIFIER_KEY], unsigned char out[VERIFIER_KEY])
+{
+	unsigned size = 0;
+
+	return EVP_Digest(data, VERIFIER_KEY, out, &size, EVP_sha256(), NULL) == 1 &&
+	       size == VERIFIER_KEY;
+}
+
+/* RFC 5802 section 3: SaltedPassword, ClientKey, StoredKey, ServerKey. */
+static bool derive(struct slice password, struct verifier *verifier)
+{
+	unsigned char salted[VERIFIER_KEY], client[VERIFIER_KEY];
+	/* HMAC pads its key with NULs: with one in it, two passwords would be the same. */
+	bool ok = password.len <= INT32_MAX && !slice_has_byte(password, '\0') &&
+		  PKCS5_PBKDF2_HMAC(password.ptr, (int)password.len, verifier->salt,
+				    (int)verifier->salt_len, (int)verifier->iterations,
+				    EVP_sha256(), VERIFIER_KEY, salted) == 1 &&
+		  hmac(salted, VERIFIER_KEY, "Client Key", 10, client) &&
+		  sha256(client, verifier->stored_key) &&
+		  hmac(salted, VERIFIER_KEY, "Server Key", 10, verifier->server_key);
+
+	OPENSSL_cleanse(salted, sizeof(salted));
+	OPENSSL_cleanse(client, sizeof(client));
+	return ok;
+}
+
+static bool iterations_ok(uint32_t iterations)
+{
+	return iterations >= VERIFIER_ITERATIONS_MIN && iterations <= VERIFIER_ITERATIONS_MAX;
+}
+
+enum err verifier_make(struct slice password, const unsigned char salt[VERIFIER_SALT],
+		       uint32_t iterations, struct verifier *verifier_out)
+{
+	struct verifier made = {.iterations = iterations, .salt_len = VERIFIER_SALT};
+
+	if (!iterations_ok(iterations))
+		return ERR_RANGE;
+	memcpy(made.salt, salt, VERIFIER_SALT);
+	if (!derive(password, &made))
+		return ERR_INTERNAL;
+	*verifier_out = made;
+	verifier_wipe(&made);
+	return ERR_OK;
+}
+
+bool verifier_check(const struct verifier *verifier, struct slice password)
+{
+	struct verifier tried = {.iterations = verifier->iterations,
+				 .salt_len = verifier->salt_len};
+	bool same;
+
+	if (!iterations_ok(verifier->iterations) || verifier->salt_len > VERIFIER_SALT_MAX)
+		return false;
+	memcpy(tried.salt, verifier->salt, verifier->salt_len);
+	same = derive(password, &tried) &&
+	       CRYPTO_memcmp(tried.stored_key, verifier->stored_key, VERIFIER_KEY) == 0;
+	verifier_wipe(&tried);
+	return same;
+}
+
+enum err verifier_fake(const unsigned char key[VERIFIER_KEY], struct slice name,
+		       uint32_t iterations, struct verifier *verifier_out)
+{
+	struct verifier fake = {.iterations = iterations, .salt_len = VERIFIER_SALT};
+	unsigned char hash[VERIFIER_KEY];
+
+	if (!iterations_ok(iterations))
+		return ERR_RANGE;
+	if (!hmac(key, VERIFIER_KEY, name.ptr, name.len, hash))
+		return ERR_INTERNAL;
+	memcpy(fake.salt, hash, VERIFIER_SALT);
+	/* Keys that nobody knows a password for: a hash of the hash under the same key. */
+	if (!hmac(key, VERIFIER_KEY, hash, sizeof(hash), fake.stored_key) ||
+	    !hmac(key, VERIFIER_KEY, fake.stored_key, VERIFIER_KEY, fake.server_key))
+		return ERR_INTERNAL;
+	*verifier_out = fake;
+	return ERR_OK;
+}
+
+static void append_base64(const unsigned char *data, size_t len, struct buf *out)
+{
+	(void)base64_encode(slice_of(data, len), out); /* out is large enough for every verifier */
+}
+
+void verifier_print(const struct verifier *verifier, char text_out[VERIFIER_TEXT_MAX + 1])
+{
+	struct buf text;
+
+	buf_init(&text, VERIFIER_TEXT_MAX);
+	(void)buf_printf(&text, "%s%u:", SCHEME, verifier->iterations);
+	append_base64(verifier->salt, verifier->salt_len, &text);
+	(void)buf_append_byte(&text, '$');
+	append_base64(verifier->stored_key, VERIFIER_KEY, &text);
+	(void)buf_append_byte(&text, ':');
+	append_base64(verifier->server_key, VERIFIER_KEY, &text);
+	if (slice_copy(buf_data(&text), text_out, VERIFIER_TEXT_MAX + 1) != ERR_OK)
+		text_out[0] = '\0';
+	buf_wipe(&text);
+}
+
+/* Decodes into at most max bytes. */
+static enum err read_base64(struct slice text, unsigned char *out, size_t max, size_t *len_out)
+{
+	struct buf bytes;
+	enum err err;
+
+	buf_init(&bytes, max);
+	err = base64_decode(text, &bytes);
+	if (err == ERR_OK) {
+		*len_out = buf_len(&bytes);
+		memcpy(out, buf_data(&bytes).ptr, *len_out);
+	}
+	buf_wipe(&bytes);
+	return err == ERR_FULL ? ERR_RANGE : err;
+}
+
+static enum err read_key(struct slice text, unsigned char out[VERIFIER_KEY])
+{
+	size_t len = 0;
+	enum err err = read_base64(text, out, VERIFIER_KEY, &len);
+
+	if (err != ERR_OK)
+		return err;
+	return len == VERIFIER_KEY ? ERR_OK : ERR_SYNTAX;
+}
+
+enum err verifier_read(struct slice text, struct verifier *verifier_out)
+{
+	struct verifier read = {0};
+	struct slice iterations, salt, stored;
+	uint64_t number = 0;
+	enum err err;
+
+	if (!slice_starts(text, SCHEME))
+		return ERR_SYNTAX;
+	text = slice_skip(text, sizeof(SCHEME) - 1);
+	if (!slice_split(&text, ':', &iterations) || !slice_split(&text, '$', &salt) ||
+	    !slice_split(&text, ':', &stored) || salt.len == 0)
+		return ERR_SYNTAX;
+	if ((err = slice_number(iterations, UINT32_MAX, &number)) != ERR_OK ||
+	    (err = read_base64(salt, read.salt, VERIFIER_SALT_MAX, &read.salt_len)) != ERR_OK ||
+	    (err = read_key(stored, read.stored_key)) != ERR_OK ||
+	    (err = read_key(text, read.server_key)) != ERR_OK)
+		return err;
+	read.iterations = (uint32_t)number;
+	if (!iterations_ok(read.iterations))
+		return ERR_RANGE;
+	*verifier_out = read;
+	verifier_wipe(&read);
+	return ERR_OK;
+}
+
+void verifier_wipe(struct verifier *verifier)
+{
+	OPENSSL_cleanse(verifier, sizeof(*verifier));
+}
