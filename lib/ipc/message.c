@@ -12,7 +12,17 @@
 #include <stdalign.h>
 #include <string.h>
 
-enum kind { KIND_U8, KIND_U16, KIND_U32, KIND_U64, KIND_I64, KIND_BOOL, KIND_TEXT, KIND_BYTES, KIND_LIST };
+enum kind {
+	KIND_U8,
+	KIND_U16,
+	KIND_U32,
+	KIND_U64,
+	KIND_I64,
+	KIND_BOOL,
+	KIND_TEXT,
+	KIND_BYTES,
+	KIND_LIST
+};
 
 struct field {
 	uint8_t kind;

@@ -48,7 +48,14 @@ enum log_output { LOG_OUTPUT_STREAM, LOG_OUTPUT_SYSLOG, LOG_OUTPUT_JOURNAL };
 /* process: shown on each line; fd: where lines go (standard error, or a datagram socket). */
 void log_open(const char *process, enum log_output output, int fd, bool json);
 void log_set_level(enum log_level level); /* default LOG_INFO */
+/*
+ * Writes what was gathered. It never waits: lines that the reader does not take are kept up to a
+ * bound, then dropped and counted, and a later line says how many. log_pending: some are kept.
+ */
 void log_flush(void);
+bool log_pending(void);
+/* A datagram socket to the system's /dev/log, for LOG_OUTPUT_SYSLOG; -1: there is none, see errno. */
+int log_syslog_socket(void);
 /* Without a loop to flush (master's early life, the CLI) each line is written at once. */
 void log_set_gathered(bool gathered);
 /* What one line looks like, for tests: appends it, newline included. wall: ms since 1970. */

@@ -4,6 +4,7 @@
 #define POSTERN_OS_NET_H
 
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 
@@ -52,12 +53,20 @@ enum err net_connect_result(int fd);
 /* ERR_OK with *len_out >= 1, ERR_AGAIN, ERR_EOF, ERR_IO. */
 enum err net_recv(int fd, void *data, size_t size, size_t *len_out);
 enum err net_send(int fd, const void *data, size_t len, size_t *len_out); /* ERR_AGAIN, ERR_EOF, ERR_IO */
-/* The same with a descriptor (or -1) passed along; for channels. fds_out holds up to 16. */
-enum err net_send_fd(int fd, const void *data, size_t len, int pass, size_t *len_out);
+/*
+ * For channels: several parts in one call, with a descriptor (or -1) passed along at the first
+ * byte. At most NET_PARTS_MAX parts, one byte at least.
+ */
+enum { NET_PARTS_MAX = 8, NET_FDS_MAX = 16 };
+enum err net_send_parts(int fd, const struct slice *parts, size_t count, int pass, size_t *len_out);
+/* fds_out holds up to NET_FDS_MAX; close-on-exec. ERR_RANGE: more came; none is kept. */
 enum err net_recv_fds(int fd, void *data, size_t size, size_t *len_out, int *fds_out,
 		      size_t *fd_count_out);
 enum err net_pair(int fds_out[2]); /* a stream socket pair, both ends non-blocking, close-on-exec */
+void net_buffers(int fd, int bytes); /* asks for socket buffers of this size, both ways */
 enum err net_local_name(int fd, struct net_address *address_out);
+/* Who is at the other end of a local socket (SO_PEERCRED). */
+enum err net_peer_user(int fd, uid_t *uid_out, pid_t *pid_out);
 void net_no_delay(int fd);
 void net_close(int *fd); /* closes if it is not -1 and sets it to -1 */
 

@@ -14,6 +14,13 @@ void os_random(void *data, size_t len); /* getrandom; ends the process if there 
 uint64_t os_random_u64(void);
 unsigned os_cpu_count(void);
 
+enum { OS_PATH_MAX = 4096 };
+/*
+ * Where the executable of a process ("smtpd") lies: below $POSTERN_LIBEXEC, or beside the running
+ * program (../libexec/postern), or where it was built to be installed.
+ */
+void os_libexec_path(const char *program, char path_out[OS_PATH_MAX]);
+
 /*
  * Reads a whole regular file of at most max bytes into out. errno says why on ERR_IO,
  * ERR_NOT_FOUND, ERR_DENIED; ERR_RANGE too large; ERR_SYNTAX not a regular file.
@@ -31,8 +38,14 @@ void os_explain_file(const char *path, int error, char *why, size_t size);
 enum err os_free_space(const char *path, uint64_t *bytes_out, uint64_t *inodes_out);
 /* Exclusive advisory lock on a file made if need be; the descriptor holds it. ERR_BUSY. */
 enum err os_lock_file(const char *path, int *fd_out);
+/* Writes our process number into the lock file, for others to name. */
+enum err os_lock_set_owner(int fd);
 
-/* Starts a program: descriptor 3 is channel_fd, 0 is /dev/null, 1 and 2 are inherited, all others closed. */
+/*
+ * Starts a program: descriptor 3 is channel_fd, 0 is /dev/null, 1 and 2 are inherited, all others
+ * closed, signals as at the start of a process. ERR_NOT_FOUND, ERR_DENIED, ERR_IO: errno says why
+ * it cannot be run.
+ */
 enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *pid_out);
 
 /* ERR_NOT_FOUND. */
@@ -41,5 +54,7 @@ enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out);
 enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *why);
 bool os_is_root(void);
 void os_harden(void); /* no core dumps, not dumpable, no new privileges, umask 077 */
+/* Raises the limit of open files: the hard one to wanted as root, the soft one to it. The result. */
+uint64_t os_raise_descriptors(uint64_t wanted);
 
 #endif

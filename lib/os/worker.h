@@ -17,7 +17,10 @@ struct worker_pool;
 /* waiting: jobs that may wait for a thread. name: at most 15 characters. */
 struct worker_pool *worker_pool_new(struct loop *loop, const char *name, unsigned threads,
 				    size_t waiting);
-/* Waits for the jobs under way, drops those that wait (done is not called for them). */
+/*
+ * Waits for the jobs under way and calls done for what was worked; drops those that wait (done is
+ * not called for them). May be called in done. Before loop_free.
+ */
 void worker_pool_free(struct worker_pool **pool);
 /*
  * Runs work(arg) on a thread, then done(arg) on the loop's. ERR_FULL: too many wait; nothing is
@@ -25,6 +28,6 @@ void worker_pool_free(struct worker_pool **pool);
  */
 enum err worker_submit(struct worker_pool *pool, void (*work)(void *arg), void (*done)(void *arg),
 		       void *arg);
-size_t worker_waiting(const struct worker_pool *pool);
+size_t worker_waiting(struct worker_pool *pool);
 
 #endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting programs, and giving up rights. */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WHY = 256, CHANNEL_FD = 3 };
+
+/* In the new process; tells why it failed through report. Only calls that are safe after fork. */
+static void become(const char *path, char *const argv[], int channel_fd, int report)
+{
+	struct sigaction normal = {.sa_handler = SIG_DFL};
+	sigset_t none;
+	int null, error;
+
+	for (int signum = 1; signum < NSIG; signum++)
+		sigaction(signum, &normal, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	null = open("/dev/null", O_RDONLY);
+	/* The report pipe and the channel move out of the way of 0 and 3 first. */
+	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
+	channel_fd = fcntl(channel_fd, F_DUPFD_CLOEXEC, 10);
+	if (null == -1 || report == -1 || channel_fd == -1)
+		goto fail;
+	if (dup2(null, 0) == -1 || dup2(channel_fd, CHANNEL_FD) == -1)
+		goto fail;
+	/* All others are close-on-exec by house rule; this holds even if one was forgotten. */
+	(void)close_range(CHANNEL_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	execv(path, argv);
+fail:
+	error = errno;
+	if (report != -1 && write(report, &error, sizeof(error)) != sizeof(error))
+		_exit(126);
+	_exit(127);
+}
+
+enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *pid_out)
+{
+	int report[2], error = 0;
+	ssize_t len;
+	pid_t pid;
+
+	if (pipe2(report, O_CLOEXEC) != 0)
+		return ERR_IO;
+	pid = fork();
+	if (pid == 0)
+		become(path, argv, channel_fd, report[1]);
+	error = pid == -1 ? errno : 0;
+	close(report[1]);
+	do
+		len = pid == -1 ? 0 : read(report[0], &error, sizeof(error));
+	while (len == -1 && errno == EINTR);
+	close(report[0]);
+	if (pid != -1 && len == sizeof(error))
+		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+			;
+	if (error != 0) {
+		errno = error;
+		return error == ENOENT ? ERR_NOT_FOUND : error == EACCES ? ERR_DENIED : ERR_IO;
+	}
+	*pid_out = pid;
+	return ERR_OK;
+}
+
+enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out)
+{
+	struct passwd *entry = getpwnam(name);
+
+	if (entry == NULL)
+		return ERR_NOT_FOUND;
+	*uid_out = entry->pw_uid;
+	*gid_out = entry->pw_gid;
+	return ERR_OK;
+}
+
+enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *why)
+{
+	uid_t real, effective, saved;
+
+	if (root_dir != NULL && (chroot(root_dir) != 0 || chdir("/") != 0)) {
+		snprintf(why, WHY, "cannot make %.100s the root folder: %s", root_dir,
+			 strerror(errno));
+		return ERR_DENIED;
+	}
+	if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 ||
+	    setresuid(uid, uid, uid) != 0) {
+		snprintf(why, WHY, "cannot become user %u, group %u: %s", (unsigned)uid,
+			 (unsigned)gid, strerror(errno));
+		return ERR_DENIED;
+	}
+	/* Believe it only when the way back is shut. */
+	if (getresuid(&real, &effective, &saved) != 0 || real != uid || effective != uid ||
+	    saved != uid || (uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))) {
+		snprintf(why, WHY, "the kernel did not let go of root's rights");
+		return ERR_DENIED;
+	}
+	return ERR_OK;
+}
+
+bool os_is_root(void)
+{
+	return geteuid() == 0;
+}
+
+void os_harden(void)
+{
+	const struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+#ifndef POSTERN_SANITIZED /* the leak checker reads its own process through ptrace */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	umask(077);
+}
+
+uint64_t os_raise_descriptors(uint64_t wanted)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 0;
+	if (limit.rlim_max < wanted && os_is_root()) {
+		struct rlimit more = {wanted, wanted};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return wanted;
+	}
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur;
+}
