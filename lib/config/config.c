@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a configuration, and what is asked of one. */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/settings.h"
+
+struct config *config_new(void)
+{
+	struct config *config = mem_alloc(sizeof(*config));
+
+	for (size_t i = 0; i < config_section_count; i++)
+		if (!config_sections[i].titled)
+			section_defaults(&config_sections[i], config);
+	return config;
+}
+
+void config_free(struct config **config)
+{
+	struct config *c = *config;
+
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < config_section_count; i++) {
+		const struct section *section = &config_sections[i];
+
+		for (size_t n = 0; n < section_uses(section, c); n++)
+			section_clear(section, section_base(section, c, n));
+	}
+	mem_free(c->listens);
+	mem_free(c->relays);
+	mem_free(c->routes);
+	MEM_FREE(*config);
+}
+
+const struct config_relay *config_relay_find(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->relay_count; i++)
+		if (strcmp(config->relays[i].name, name) == 0)
+			return &config->relays[i];
+	return NULL;
+}
+
+void config_state_path(const struct config *config, const char *name, char path_out[4096])
+{
+	snprintf(path_out, 4096, "%s/%s", config->state_dir, name);
+}
+
+void config_runtime_path(const struct config *config, const char *name, char path_out[4096])
+{
+	snprintf(path_out, 4096, "%s/%s", config->runtime_dir, name);
+}
+
+const char *config_domain(const struct config *config)
+{
+	return config->domain != NULL ? config->domain : config->hostname;
+}

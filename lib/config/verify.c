@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the syntax of a configuration cannot tell. */
+#include "config/parse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/reader.h"
+
+struct verifier {
+	const struct config *config;
+	struct buf *errors;
+	bool bad;
+};
+
+static void complain(struct verifier *verifier, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void complain(struct verifier *verifier, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	buf_vprintf(verifier->errors, format, args);
+	va_end(args);
+	buf_append_byte(verifier->errors, '\n');
+	verifier->bad = true;
+}
+
+static void verify_readable(struct verifier *verifier, const char *what, const char *path,
+			    const char *help)
+{
+	char why[1024];
+
+	if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
+		return;
+	explain_file(path, errno, why, sizeof(why));
+	complain(verifier, "%s: %s%s", what, why, help);
+}
+
+static unsigned port_of(const char *address)
+{
+	const char *port = strrchr(address, ':') + 1;
+	const struct servent *service;
+
+	if (ascii_is_digit(port[0]))
+		return (unsigned)strtoul(port, NULL, 10);
+	service = getservbyname(port, "tcp");
+	return service != NULL ? ntohs((uint16_t)service->s_port) : 0;
+}
+
+static bool addresses_collide(const char *a, const char *b)
+{
+	struct slice x = slice_head(slice_str(a), slice_find_last(slice_str(a), ':'));
+	struct slice y = slice_head(slice_str(b), slice_find_last(slice_str(b), ':'));
+
+	if (port_of(a) != port_of(b) || port_of(a) == 0)
+		return false;
+	return slice_is(x, "*") || slice_is(y, "*") || slice_equal_nocase(x, y);
+}
+
+static void verify_address(struct verifier *verifier, size_t listen, size_t number)
+{
+	const struct config *config = verifier->config;
+	const struct config_listen *mine = &config->listens[listen];
+	const char *address = mine->address.items[number];
+
+	if (port_of(address) == 0)
+		complain(verifier,
+			 "listen \"%s\": address %s: /etc/services knows no such port; write its "
+			 "number",
+			 mine->name, address);
+	for (size_t i = 0; i <= listen; i++) {
+		const struct config_listen *other = &config->listens[i];
+
+		for (size_t n = 0; n < other->address.count && (i < listen || n < number); n++)
+			if (addresses_collide(address, other->address.items[n]))
+				complain(verifier,
+					 "listen \"%s\": address %s is taken by %s of listen "
+					 "\"%s\"; one of "
+					 "them must change",
+					 mine->name, address, other->address.items[n], other->name);
+	}
+}
+
+static void verify_listens(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+	bool tls = false;
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct config_listen *listen = &config->listens[i];
+
+		for (size_t n = 0; n < listen->address.count; n++)
+			verify_address(verifier, i, n);
+		if (listen->tls == TLS_MODE_NONE && listen->auth == AUTH_MODE_REQUIRED)
+			complain(verifier,
+				 "listen \"%s\": nobody could log in: passwords are never taken "
+				 "without TLS; "
+				 "set tls = \"starttls\" or \"implicit\"",
+				 listen->name);
+		tls = tls || listen->tls != TLS_MODE_NONE;
+	}
+	if (!tls)
+		return;
+	verify_readable(verifier, "tls: certificate", config->tls.certificate,
+			"; `postern setup` makes one");
+	if (strcmp(config->tls.certificate, config->tls.key) != 0)
+		verify_readable(verifier, "tls: key", config->tls.key, "");
+}
+
+static void verify_relays(struct verifier *verifier)
+{
+	for (size_t i = 0; i < verifier->config->relay_count; i++) {
+		const struct config_relay *relay = &verifier->config->relays[i];
+		char what[256];
+
+		if (relay->user != NULL && relay->password_file == NULL)
+			complain(verifier,
+				 "relay \"%s\": user is set, and so password_file must be",
+				 relay->name);
+		if (relay->user == NULL && relay->password_file != NULL)
+			complain(verifier,
+				 "relay \"%s\": password_file is set, and so user must be",
+				 relay->name);
+		if (relay->user != NULL && relay->tls == RELAY_TLS_NONE)
+			complain(verifier,
+				 "relay \"%s\": tls = \"none\" would send the password in clear; "
+				 "use "
+				 "\"required\" or \"implicit\"",
+				 relay->name);
+		snprintf(what, sizeof(what), "relay \"%s\": password_file", relay->name);
+		if (relay->password_file != NULL)
+			verify_readable(verifier, what, relay->password_file, "");
+		snprintf(what, sizeof(what), "relay \"%s\": ca_file", relay->name);
+		if (relay->ca_file != NULL)
+			verify_readable(verifier, what, relay->ca_file, "");
+	}
+}
+
+static bool hostname_is_public(const char *name)
+{
+	static const char *const local[] = {"localhost", "localdomain", "local",
+					    "internal",  "lan",         "home.arpa"};
+	struct slice host = slice_str(name);
+
+	if (strchr(name, '.') == NULL)
+		return false;
+	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+		size_t len = strlen(local[i]);
+
+		if (host.len > len && host.ptr[host.len - len - 1] == '.' &&
+		    slice_is_nocase(slice_skip(host, host.len - len), local[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Does anything go by MX: by name, or because no route takes all? */
+static bool uses_mx(const struct config *config)
+{
+	for (size_t i = 0; i < config->route_count; i++) {
+		const struct config_route *route = &config->routes[i];
+
+		if (route->kind == ROUTE_MX)
+			return true;
+		if (route->to.count == 0)
+			return false;
+		for (size_t n = 0; n < route->to.count; n++)
+			if (strcmp(route->to.items[n], "*") == 0)
+				return false;
+	}
+	return true;
+}
+
+static void verify_routes(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+
+	for (size_t i = 0; i < config->route_count; i++) {
+		const struct config_route *route = &config->routes[i];
+
+		if (route->kind == ROUTE_RELAY && config_relay_find(config, route->target) == NULL)
+			complain(verifier,
+				 "route \"%s\": there is no relay \"%s\"; add relay \"%s\" { host "
+				 "= ... }",
+				 route->name, route->target, route->target);
+	}
+	if (uses_mx(config) && !hostname_is_public(config->hostname))
+		complain(verifier,
+			 "hostname = \"%s\" is no public name, and mail that goes by MX is refused "
+			 "for that; "
+			 "set this server's full name, or a route that takes all mail elsewhere",
+			 config->hostname);
+}
+
+static void verify_rest(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+
+	if (config->queue.retry_first > config->queue.retry_max)
+		complain(verifier, "queue: retry_first is longer than retry_max");
+	if (config->queue.retry_first > config->queue.expire)
+		complain(verifier, "queue: retry_first is longer than expire: mail would never be "
+				   "tried again");
+	if (config->delivery.connections_per_host > config->delivery.connections)
+		complain(verifier, "delivery: connections_per_host is more than connections");
+	if (strlen(config->runtime_dir) + sizeof("/control.sock") >
+	    sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		complain(verifier, "runtime_dir: the path is too long for a socket in it");
+}
+
+enum err config_verify(const struct config *config, struct buf *errors)
+{
+	struct verifier verifier = {config, errors, false};
+
+	verify_listens(&verifier);
+	verify_relays(&verifier);
+	verify_routes(&verifier);
+	verify_rest(&verifier);
+	return verifier.bad ? ERR_SYNTAX : ERR_OK;
+}
