@@ -31,8 +31,6 @@ struct tls_context {
 	struct ticket_key tickets[2]; /* newest first */
 };
 
-void tls_context_hold(struct tls_context *context);
-
 /* Reads all of an identity; free with identity_release. why may be NULL. ERR_SYNTAX. */
 struct tls_loaded {
 	X509 *leaf;

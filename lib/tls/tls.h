@@ -33,6 +33,8 @@ enum err tls_server_context_new(const struct tls_identity *identity, bool min_1_
  */
 enum err tls_client_context_new(const char *ca_file, bool verify, struct tls_context **context_out,
 				char *why);
+/* For another owner, who frees it too. */
+void tls_context_hold(struct tls_context *context);
 /* Streams made from it keep working. */
 void tls_context_free(struct tls_context **context);
 /*
