@@ -29,7 +29,7 @@ struct channel_handlers {
 	 */
 	enum err (*message)(void *arg, struct channel *channel, uint16_t type, struct slice payload,
 			    int fd);
-	/* BULK may be sent again after channel_can_send was false. May be NULL. */
+	/* Credit came after channel_can_send was false or ERR_FULL was returned. May be NULL. */
 	void (*room)(void *arg, struct channel *channel);
 	/*
 	 * The channel is over. It sends and receives nothing any more; the owner calls
@@ -39,7 +39,7 @@ struct channel_handlers {
 };
 
 enum {
-	CHANNEL_CREDIT_BYTES = 4 * 1024 * 1024, /* more than a frame at most */
+	CHANNEL_CREDIT_BYTES = 5 * 1024 * 1024, /* more than a frame at most */
 	CHANNEL_CREDIT_MESSAGES = 1024,
 	/* Unsent CONTROL bytes at most: a peer that reads nothing is broken. */
 	CHANNEL_CONTROL_MAX = 64 * 1024 * 1024,
@@ -51,8 +51,8 @@ struct channel *channel_new(struct loop *loop, int fd, const char *name,
 void channel_free(struct channel **channel); /* closes; may be called from a handler */
 
 /*
- * Queues a message. fd: -1, or a descriptor that is duplicated into the peer; the channel closes
- * it when sent. ERR_FULL: BULK without credit, nothing queued, room will be called; ERR_EOF: the
+ * Queues a message. fd: -1, or a descriptor that is duplicated into the peer; the channel takes it
+ * on ERR_OK and closes it when sent; ERR_SYNTAX unless just those types that carry one get one. ERR_FULL: BULK without credit, nothing queued, room will be called; ERR_EOF: the
  * channel has ended; else as ipc_encode.
  */
 enum err channel_send(struct channel *channel, uint16_t type, const void *message);
