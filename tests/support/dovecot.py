@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's Dovecot as a mail store that takes mail by LMTP."""
+import os
+import shutil
+import stat
+
+from . import peers
+from .process import PATIENCE, Process, answers, free_ports, wait_for
+
+VMAIL = 905
+
+CONF = """\
+protocols = lmtp
+base_dir = {inner}/run
+state_dir = {inner}/state
+listen = 127.0.0.1
+log_path = /dev/stderr
+ssl = no
+default_internal_user = dovecot
+default_login_user = dovenull
+mail_location = maildir:{inner}/mail/%u
+mail_uid = {vmail}
+mail_gid = {vmail}
+first_valid_uid = {vmail}
+lda_mailbox_autocreate = yes
+lmtp_save_to_detail_mailbox = no
+auth_mechanisms = plain
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = static
+  args = uid={vmail} gid={vmail} home={inner}/mail/%u allow_all_users=yes
+}}
+{quota}
+service lmtp {{
+  unix_listener lmtp {{
+    mode = 0666
+  }}
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+class Dovecot:
+    def __init__(self, extra=""):
+        self.folder, self.inner = peers.new_folder("dovecot")
+        self.port = free_ports(1)[0]
+        self.socket = self.folder / "run/lmtp"
+        self.process = None
+        for name in ["run", "state", "mail"]:
+            (self.folder / name).mkdir()
+        os.chown(self.folder / "mail", VMAIL, VMAIL)
+        (self.folder / "dovecot.conf").write_text(
+            CONF.format(inner=self.inner, vmail=VMAIL, port=self.port, quota=extra))
+
+    def start(self):
+        self.process = Process(peers.inside(["/usr/sbin/dovecot", "-F", "-c", f"{self.inner}/dovecot.conf"]),
+                               self.folder / "log")
+        self.process.wait_ready(
+            lambda: answers(self.port) and self.socket.exists() and stat.S_ISSOCK(self.socket.stat().st_mode),
+            f"Dovecot's LMTP on port {self.port}")
+        return self
+
+    def messages(self, user):
+        new = self.folder / "mail" / user / "new"
+        return sorted(new.iterdir(), key=lambda p: p.stat().st_mtime_ns) if new.exists() else []
+
+    def wait_messages(self, user, count, seconds=PATIENCE):
+        wait_for(lambda: len(self.messages(user)) >= count,
+                 lambda: f"{count} messages for {user} at Dovecot; its log:\n{self.process.log()[-3000:]}", seconds)
+        return self.messages(user)
+
+    def stop(self):
+        if self.process:
+            self.process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
