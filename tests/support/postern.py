@@ -73,8 +73,8 @@ class Postern:
     """
 
     def __init__(self, routes='route "all" {{ via = "capture:{folder}/capture" }}', settings="", limits="",
-                 conf=CONF, hostname="mail.example.org", accounts=("alice",), as_root=False):
-        self.folder = Path(tempfile.mkdtemp(prefix="postern-test-"))
+                 conf=CONF, hostname="mail.example.org", accounts=("alice",), as_root=False, parent=None):
+        self.folder = Path(tempfile.mkdtemp(prefix="postern-test-", dir=parent))
         self.who = {} if as_root else unprivileged()
         ports = dict(zip(["mta", "submission", "submissions"], free_ports(3)))
         self.mta, self.submission, self.submissions = ports.values()
