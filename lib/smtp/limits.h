@@ -10,6 +10,7 @@ enum {
 	SMTP_LOCAL_MAX = 64,         /* local part; RFC 5321 4.5.3.1.1 */
 	SMTP_DOMAIN_MAX = 255,       /* 4.5.3.1.2 */
 	SMTP_PATH_MAX = 256,         /* with the angle brackets; 4.5.3.1.3 */
+	SMTP_COMMANDS_BEFORE_LOGIN_MAX = 10, /* where login is required: EHLO, STARTTLS, EHLO, AUTH and some tries */
 	SMTP_PARAMS_MAX = 8,         /* ESMTP parameters of one command */
 	SMTP_TEXT_LINE_MAX = 65536,  /* a line of a body, without CRLF */
 	SMTP_REPLY_LINE_MAX = 2048,  /* a line of a server's reply to us */

@@ -21,7 +21,7 @@ struct smtp_reply_reader {
 	unsigned code;
 	unsigned lines;
 	char status[12];
-	bool failed;
+	enum err failed; /* ERR_OK while nothing is wrong */
 };
 
 void smtp_reply_init(struct smtp_reply_reader *reader);

@@ -79,6 +79,7 @@ struct smtp_server_event {
 	const struct smtp_rcpt *rcpt;
 	struct slice reply;     /* REFUSED, BODY_DROP: what was or will be said, without CRLF */
 	const char *reason;     /* CLOSE */
+	bool repaired;          /* BODY_END: a bare CR or LF became CR LF on the way */
 };
 
 struct smtp_server *smtp_server_new(const struct smtp_server_options *options);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DATA and the body (RFC 5321 4.1.1.4, 4.5.2). What will be refused is read to its end all the
+ * same, so that no part of it can be taken for commands; where its end cannot be trusted (a bare
+ * CR or LF, a NUL), the session ends with it.
+ */
+#include "smtp/server_private.h"
+
+void server_cmd_data(struct smtp_server *server, struct slice args, struct slice line)
+{
+	(void)args;
+	if (server->transaction->recipients == 0)
+		server_refuse_mildly(server, "554 5.5.1 No valid recipients", line);
+	else
+		server_ask(server, SMTP_SERVER_DATA, SLICE_LIT(""));
+}
+
+void smtp_server_answer_data(struct smtp_server *server)
+{
+	if (server->question != SMTP_SERVER_DATA || server_spoke_early(server))
+		return;
+	server->question = 0;
+	server_say(server, "354 End the message with a dot alone on a line");
+	server_enter(server, SERVER_BODY);
+}
+
+static void drop_body(struct smtp_server *server, const char *reply, bool closes)
+{
+	struct smtp_transaction *transaction = server->transaction;
+
+	if (transaction->drop == NULL) {
+		transaction->drop = reply;
+		server->pending |= PENDING_BODY_DROP;
+	}
+	/* A worse fault may come after a milder one. */
+	if (closes && !transaction->drop_closes) {
+		transaction->drop = reply;
+		transaction->drop_closes = true;
+	}
+}
+
+static void give_text(struct smtp_server *server, struct slice text,
+		      struct smtp_server_event *event_out)
+{
+	uint64_t limit = server->options.message_size;
+
+	server->transaction->size += text.len;
+	if (server->framer.long_text_line)
+		drop_body(server, "554 5.6.0 A line is longer than 64 KiB", false);
+	if (limit != 0 && server->transaction->size > limit)
+		drop_body(server, "552 5.3.4 The message is larger than this server takes", false);
+	if (server->transaction->drop == NULL)
+		*event_out = (struct smtp_server_event){.type = SMTP_SERVER_BODY, .text = text};
+}
+
+/* A CR or LF alone: made a line end for those who are logged in, if so set. */
+static void bare_newline(struct smtp_server *server, struct smtp_server_event *event_out)
+{
+	if (!server->authenticated || !server->options.bare_newline_repair) {
+		drop_body(server, "521 5.5.2 A line of the message does not end with CR LF", true);
+		return;
+	}
+	server->transaction->repaired = true;
+	give_text(server, SLICE_LIT("\r\n"), event_out);
+}
+
+/* The end of a message that is refused. */
+static void end_dropped(struct smtp_server *server)
+{
+	const char *reply = server->transaction->drop;
+
+	if (server->transaction->drop_closes) {
+		server_refuse_and_end(server, reply, SLICE_LIT(""),
+				      "bare CR, LF or NUL in a message");
+		return;
+	}
+	server_drop_transaction(server);
+	server_enter(server, SERVER_COMMAND);
+	server_refuse(server, reply, SLICE_LIT(""));
+}
+
+bool server_body(struct smtp_server *server, struct smtp_server_event *event_out)
+{
+	struct slice text;
+
+	while (event_out->type == 0 && server->pending == 0) {
+		switch (smtp_framer_body(&server->framer, &text)) {
+		case SMTP_FRAME_TEXT:
+			give_text(server, text, event_out);
+			break;
+		case SMTP_FRAME_BARE:
+			bare_newline(server, event_out);
+			break;
+		case SMTP_FRAME_NUL:
+			drop_body(server, "521 5.5.2 The message holds a NUL", true);
+			break;
+		case SMTP_FRAME_END:
+			if (server->transaction->drop != NULL)
+				end_dropped(server);
+			else
+				server_ask(server, SMTP_SERVER_BODY_END, SLICE_LIT(""));
+			return true;
+		default:
+			return false;
+		}
+	}
+	return true;
+}

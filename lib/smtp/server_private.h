@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the server machine, shared by its files:
+ *
+ *	server.c           life, states, events, answers
+ *	server_commands.c  the table of commands, dispatch, and the commands without a subject
+ *	server_mail.c      MAIL and RCPT with their parameters
+ *	server_auth.c      AUTH
+ *	server_data.c      DATA and the body
+ *	framer.c           where a line and a message end
+ */
+#ifndef POSTERN_SMTP_SERVER_PRIVATE_H
+#define POSTERN_SMTP_SERVER_PRIVATE_H
+
+#include "smtp/framer.h"
+#include "smtp/server.h"
+
+enum {
+	SMTP_MECHANISM_MAX = 20,      /* RFC 4422 3.1 */
+	SMTP_OUTPUT_STOP = 64 * 1024, /* unsent output at which no more commands are done */
+	SMTP_OUTPUT_FULL = 16 * 1024, /* unsent output at which nothing more is read */
+	SMTP_OUTPUT_MAX = 256 * 1024, /* above STOP by more than one command can add */
+	SMTP_ANSWER_MAX = 512,        /* a reply line with CRLF; RFC 5321 4.5.3.1.5 */
+	SMTP_REFUSED_TEXT_MAX = 512,  /* of a refused line, what the event shows */
+};
+
+#define SERVER_TLS_READY "220 2.0.0 Ready to start TLS"
+
+enum server_state {
+	SERVER_NEW,       /* no greeting yet */
+	SERVER_COMMAND,   /* a command line comes next */
+	SERVER_AUTH_LINE, /* a line of an AUTH exchange comes next */
+	SERVER_BODY,
+	SERVER_CLOSED,
+};
+
+/* Events that wait to be taken; taken in this order. */
+enum {
+	PENDING_REFUSED = 1 << 0,
+	PENDING_AUTH_CANCEL = 1 << 1,
+	PENDING_RESET = 1 << 2,
+	PENDING_HELO = 1 << 3,
+	PENDING_BODY_DROP = 1 << 4,
+	PENDING_QUESTION = 1 << 5,
+	PENDING_CLOSE = 1 << 6,
+};
+
+/* From MAIL to the final reply. */
+struct smtp_transaction {
+	struct smtp_mail mail;
+	struct smtp_rcpt rcpt; /* the one that is asked about */
+	bool accepted;         /* MAIL was answered with 250 */
+	uint32_t recipients;   /* accepted */
+	uint64_t size;         /* of the body so far */
+	bool repaired;         /* a bare CR or LF became CR LF */
+	const char *drop;      /* the reply with which the body will be refused; NULL: none */
+	bool drop_closes;
+};
+
+struct smtp_server {
+	struct smtp_server_options options;
+	struct smtp_framer framer;
+	struct buf out;
+	struct buf token;                     /* what a line of AUTH decodes to; wiped */
+	struct smtp_transaction *transaction; /* NULL: none */
+	char *helo;                           /* NULL before EHLO and HELO */
+	enum server_state state;
+	enum smtp_server_event_type question; /* asked, not answered; 0: none */
+	unsigned pending;
+	bool tls;
+	bool esmtp;
+	bool authenticated;
+	bool first_line;   /* no whole line came yet */
+	bool mail_refused; /* what was pipelined behind a refused MAIL is no further error */
+	bool token_given;  /* question AUTH: there was an initial response */
+	bool secret_lent;  /* what the framer lends is part of an AUTH exchange */
+	unsigned char long_lines;
+	char mechanism[SMTP_MECHANISM_MAX + 1];
+	uint32_t errors;
+	uint32_t commands;   /* before login, where that is required */
+	struct slice text;   /* of PENDING_REFUSED, PENDING_QUESTION; lent by the framer */
+	const char *refusal; /* of PENDING_REFUSED */
+	char *close_reason;  /* of PENDING_CLOSE */
+};
+
+/* ---- server.c */
+/* The one place where the state changes. */
+void server_enter(struct smtp_server *server, enum server_state state);
+/* Appends a whole reply; line without CRLF. */
+void server_say(struct smtp_server *server, const char *line);
+/* Says the caller's verdict in the caller's words; a refusal counts, 421 ends the session. */
+void server_say_words(struct smtp_server *server, unsigned code, const char *status,
+		      const char *text);
+/* Says a refusal, counts it, tells the caller; text: what was refused, for the log. */
+void server_refuse(struct smtp_server *server, const char *line, struct slice text);
+/* The same, but no fault of the client that would count. */
+void server_refuse_mildly(struct smtp_server *server, const char *line, struct slice text);
+/* The same, and the session ends. */
+void server_refuse_and_end(struct smtp_server *server, const char *line, struct slice text,
+			   const char *reason);
+/* Asks the caller; text: lent by the framer, or empty. */
+void server_ask(struct smtp_server *server, enum smtp_server_event_type question,
+		struct slice text);
+void server_drop_transaction(struct smtp_server *server);
+void server_end(struct smtp_server *server, const char *reason);
+/* Input where there may be none yet: refuses and ends the session if there is some. */
+bool server_spoke_early(struct smtp_server *server);
+
+/* ---- server_commands.c */
+/* Takes one line; false: more input is needed. */
+bool server_command(struct smtp_server *server);
+/* A line that was too long has ended, or does not end. */
+void server_long_line(struct smtp_server *server, enum smtp_frame frame, const char *refusal);
+
+/* ---- server_mail.c */
+void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice line);
+void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice line);
+
+/* ---- server_auth.c */
+void server_cmd_auth(struct smtp_server *server, struct slice args, struct slice line);
+bool server_auth_line(struct smtp_server *server);
+bool server_offers_auth(const struct smtp_server *server);
+/* The exchange is over, however it ended. */
+void server_auth_forget(struct smtp_server *server);
+
+/* ---- server_data.c */
+void server_cmd_data(struct smtp_server *server, struct slice args, struct slice line);
+/* Goes on with the body; true: *event_out is set or something is pending. */
+bool server_body(struct smtp_server *server, struct smtp_server_event *event_out);
+
+#endif
