@@ -256,6 +256,9 @@ static void explain_denied(const char *path, const char *culprit, const struct s
 	bool folder = S_ISDIR(st->st_mode);
 	unsigned add = folder ? 0010 : 0040;
 
+	/* Reading is not what was denied: then it was writing. */
+	if (faccessat(AT_FDCWD, culprit, folder ? X_OK : R_OK, AT_EACCESS) == 0)
+		add |= 0060;
 	user_name(st->st_uid, owner, sizeof(owner));
 	group_name(st->st_gid, group, sizeof(group));
 	user_name(geteuid(), us, sizeof(us));

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth.h"
+#include "base/mem.h"
+#include "config/config.h"
+#include "grants.h"
+#include "ipc/channel.h"
+#include "operation.h"
+#include "os/log.h"
+#include "os/net.h"
+#include "os/os.h"
+#include "os/worker.h"
+#include "proven.h"
+#include "rows.h"
+#include "verify.h"
+
+struct admin {
+	struct auth *auth;
+	struct worker_pool *pool;  /* one thread: operations keep their order */
+	struct accounts *accounts; /* the thread's */
+	struct channel *control;
+	uint64_t serial; /* of the channel; an answer for an earlier one is dropped */
+};
+
+struct admin *admin_new(struct auth *auth)
+{
+	struct admin *admin = mem_alloc(sizeof(*admin));
+
+	admin->auth = auth;
+	admin->pool = worker_pool_new(auth->loop, "accounts", 1, ADMIN_WAITING_MAX);
+	return admin;
+}
+
+enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY])
+{
+	return accounts_open(path, &admin->accounts, why);
+}
+
+void admin_free(struct admin **admin)
+{
+	if (*admin == NULL)
+		return;
+	channel_free(&(*admin)->control);
+	worker_pool_free(&(*admin)->pool);
+	accounts_close(&(*admin)->accounts);
+	MEM_FREE(*admin);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void tell(struct admin *admin, uint16_t type, const void *message)
+{
+	enum err err;
+
+	if (admin->control == NULL)
+		return;
+	err = channel_send(admin->control, type, message);
+	if (err != ERR_OK && err != ERR_EOF)
+		log_note(LOG_ERROR, "cannot send %s to control: %s", ipc_type_name(type),
+			 err_name(err));
+}
+
+static void send_end(struct admin *admin, uint64_t id, bool failed, const char *text)
+{
+	struct msg_op_end msg = {.id = id, .status = failed ? 1 : 0, .text = slice_str(text)};
+
+	tell(admin, IPC_OP_END, &msg);
+}
+
+static void send_rows(struct admin *admin, struct operation *operation)
+{
+	for (size_t i = 0; i < operation->row_count; i++) {
+		struct msg_op_row msg = {.id = operation->id,
+					 .fields = ipc_list_view(&operation->rows[i])};
+
+		tell(admin, IPC_OP_ROW, &msg);
+	}
+	operation_drop_rows(operation);
+}
+
+static void add_number(struct ipc_list_builder *row, const char *key, uint64_t value)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	(void)ipc_list_add(row, IPC_REC_field,
+			   &(struct rec_field){slice_str(key), IPC_FIELD_NUMBER, slice_str(text)});
+}
+
+static void send_status(struct admin *admin, const struct operation *operation)
+{
+	struct auth *auth = admin->auth;
+	struct ipc_list_builder row;
+	struct msg_op_row msg = {.id = operation->id};
+
+	ipc_list_begin(&row, OPERATION_ROW_MAX);
+	(void)ipc_list_add(
+		&row, IPC_REC_field,
+		&(struct rec_field){SLICE_LIT("process"), IPC_FIELD_TEXT, SLICE_LIT("auth")});
+	add_number(&row, "accounts", operation->accounts);
+	add_number(&row, "accounts_enabled", operation->enabled);
+	add_number(&row, "grants", grants_count(auth->grants));
+	add_number(&row, "logins", auth->counts.logins);
+	add_number(&row, "logins_from_cache", auth->counts.cached);
+	add_number(&row, "logins_failed", auth->counts.failures);
+	add_number(&row, "logins_unavailable", auth->counts.unavailable);
+	add_number(&row, "logins_waiting", verify_waiting(auth->verify));
+	add_number(&row, "accounts_cached", rows_count(auth->rows));
+	add_number(&row, "passwords_cached", proven_count(auth->proven));
+	msg.fields = ipc_list_view(&row);
+	tell(admin, IPC_OP_ROW, &msg);
+	ipc_list_release(&row);
+}
+
+/* What the change means for those who are logged in, before the operator hears of it. */
+static void apply(struct admin *admin, struct operation *operation)
+{
+	size_t before = grants_count(admin->auth->grants), ended, len;
+
+	if (operation->changed == 0)
+		return;
+	auth_account_changed(admin->auth, operation->changed, operation->end_sessions,
+			     "account-changed");
+	ended = before - grants_count(admin->auth->grants);
+	len = strlen(operation->text);
+	if (ended > 0)
+		(void)snprintf(operation->text + len, sizeof(operation->text) - len,
+			       "; %zu session%s ended", ended, ended == 1 ? "" : "s");
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
+
+static void work(void *arg)
+{
+	struct operation *operation = arg;
+	struct admin *admin = operation->owner;
+
+	operation_run(operation, admin->accounts, os_wall_ms());
+}
+
+static void done(void *arg)
+{
+	struct operation *operation = arg;
+	struct admin *admin = operation->owner;
+
+	apply(admin, operation);
+	operation->changed = 0;
+	if (operation->serial == admin->serial) {
+		send_rows(admin, operation);
+		if (operation->more && !operation->failed &&
+		    worker_submit(admin->pool, work, done, operation) == ERR_OK)
+			return;
+		if (operation->op == IPC_OP_STATUS && !operation->failed)
+			send_status(admin, operation);
+		if (operation->more && !operation->failed)
+			send_end(admin, operation->id, true, "too many operations at once");
+		else
+			send_end(admin, operation->id, operation->failed, operation->text);
+	}
+	operation_free(&operation);
+}
+
+static enum err on_op(struct admin *admin, const struct msg_op *msg)
+{
+	const struct config *config = auth_config(admin->auth);
+	struct operation *operation = operation_new(msg);
+
+	operation->owner = admin;
+	operation->serial = admin->serial;
+	operation->iterations = config->auth.iterations;
+	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
+	if (worker_submit(admin->pool, work, done, operation) != ERR_OK) {
+		send_end(admin, msg->id, true, "too many operations at once; try again");
+		operation_free(&operation);
+	}
+	return ERR_OK;
+}
+
+static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,
+			   int fd)
+{
+	struct msg_op msg;
+	enum err err;
+
+	(void)channel;
+	if (fd != -1) {
+		net_close(&fd);
+		return ERR_SYNTAX;
+	}
+	if (type != IPC_OP)
+		return ERR_SYNTAX;
+	err = ipc_decode(type, payload, &msg);
+	return err != ERR_OK ? err : on_op(arg, &msg);
+}
+
+static void on_ended(void *arg, struct channel *channel, enum channel_end how, const char *why)
+{
+	struct admin *admin = arg;
+
+	(void)channel;
+	if (how == CHANNEL_BROKEN)
+		log_note(LOG_ERROR, "the channel to control is broken: %s", why);
+	channel_free(&admin->control);
+	admin->serial++;
+}
+
+static const struct channel_handlers HANDLERS = {.message = on_message, .ended = on_ended};
+
+void admin_control(struct admin *admin, int fd)
+{
+	channel_free(&admin->control);
+	admin->serial++;
+	admin->control = channel_new(admin->auth->loop, fd, "control", &HANDLERS, admin);
+}

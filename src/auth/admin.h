@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The channel to control (or, when the server is down, to the CLI): takes operations, runs them
+ * one after the other on a thread, and answers when their effects are in force. */
+#ifndef POSTERN_AUTH_ADMIN_H
+#define POSTERN_AUTH_ADMIN_H
+
+#include "store/accounts.h"
+
+struct admin;
+struct auth;
+
+enum { ADMIN_WAITING_MAX = 64 }; /* operations that may wait for the thread */
+
+struct admin *admin_new(struct auth *auth); /* starts the thread: before the sandbox closes */
+enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]);
+void admin_free(struct admin **admin);
+void admin_control(struct admin *admin, int fd); /* a channel, which replaces the one before */
+
+#endif

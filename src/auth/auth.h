@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The auth process: who somebody is, and what he may send. It alone sees passwords and
+ * verifiers; it never talks to the network.
+ *
+ *	front.c      channels to smtpd: reads its messages, holds its logins and grants
+ *	login.c      one AUTH command: exchange, verification, grant
+ *	mechanism.c  the SASL exchange, without I/O
+ *	verify.c     names and passwords against the store, on threads
+ *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
+ *	grants.c     what smtpd may do, held by queue
+ *	admin.c      what operators ask; operations.c does it, on a thread
+ *
+ * Invariant: AUTH_OK leaves only after queue has acknowledged the grant; a change of an account
+ * ends its grants before the operator hears that it is done.
+ */
+#ifndef POSTERN_AUTH_AUTH_H
+#define POSTERN_AUTH_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct admin;
+struct child;
+struct config;
+struct front;
+struct grants;
+struct loop;
+struct mechanisms;
+struct proven;
+struct rows;
+struct verify;
+
+enum {
+	/* Accounts and proven passwords in memory: about 600 and 120 bytes each. */
+	AUTH_ROWS_MAX = 32768,
+	AUTH_PROVEN_MAX = 32768,
+};
+
+struct auth_counts { /* since the start */
+	uint64_t logins, failures, cached, unavailable;
+};
+
+struct auth {
+	struct child *child;
+	struct loop *loop;
+	struct mechanisms *mechanisms;
+	struct verify *verify;
+	struct rows *rows;
+	struct proven *proven;
+	struct grants *grants;
+	struct admin *admin;
+	struct front *fronts;
+	/* Raised by each change of an account: what a thread read before it is not to be trusted.
+	 */
+	uint64_t changes;
+	bool store_failed; /* said in the log; cleared, and said, when it works again */
+	struct auth_counts counts;
+};
+
+const struct config *auth_config(const struct auth *auth);
+
+/*
+ * The account was changed in the store: forgets what is remembered of it and, if its sessions
+ * are to end, revokes its grants here, at queue and at smtpd.
+ */
+void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, const char *reason);
+
+#endif

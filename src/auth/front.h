@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One smtpd process: its channel, its logins under way, its standing grant. A message that it
+ * must not send ends its channel, and with it its grants, and nothing else.
+ */
+#ifndef POSTERN_AUTH_FRONT_H
+#define POSTERN_AUTH_FRONT_H
+
+#include "ipc/message.h"
+
+struct auth;
+struct channel;
+struct grant;
+struct login;
+
+enum {
+	/* Logins under way of one smtpd; a session has one at most. Beyond: 454. */
+	FRONT_LOGINS_MAX = 32768,
+};
+
+struct front {
+	struct front *prev, *next; /* of auth->fronts */
+	struct auth *auth;
+	struct channel *channel; /* NULL when it has ended */
+	uint16_t index;
+	uint32_t incarnation;
+	struct login *logins;    /* by session */
+	struct grant *standing;  /* NULL: accept_for is empty */
+	struct grant *replacing; /* its successor, which queue has not acknowledged yet */
+	char *accept_for;        /* what standing (or replacing) permits, joined */
+};
+
+/* Takes the channel of smtpd number index; one of the same number that was there is dropped. */
+void front_add(struct auth *auth, uint16_t index, uint32_t incarnation, int fd);
+void front_free(struct front **front);
+/* Makes the standing grant that the configuration asks for, then says what is offered. */
+void front_offer(struct front *front);
+void front_send(struct front *front, uint16_t type, const void *message);
+void front_grant_lost(struct front *front, uint64_t grant, const char *reason);
+void front_grants_synced(struct front *front, uint32_t queue_incarnation);
+
+#endif

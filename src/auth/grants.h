@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Grants: what one smtpd process may submit, and in whose name. queue holds them and judges by
+ * them; here is the list of those that are live, so that a new queue can be told, and a change
+ * of an account can end them.
+ *
+ * Life: PENDING (sent to queue) -> LIVE (acknowledged; only now does smtpd learn the number) ->
+ * gone. A standing grant (mail to accept_for without login) that is replaced is LEAVING until
+ * transactions under it have had time to end.
+ */
+#ifndef POSTERN_AUTH_GRANTS_H
+#define POSTERN_AUTH_GRANTS_H
+
+#include "ipc/message.h"
+#include "store/accounts.h"
+
+struct auth;
+struct front;
+struct grant;
+struct grants;
+
+enum {
+	/* Recipients until queue needs to hear from us again; limits come to bear here. */
+	GRANT_BUDGET = 1000000,
+	/* How long a grant holds without renewal, and when it is renewed, in ms. */
+	GRANT_VALID = 24 * 60 * 60 * 1000,
+	GRANT_TICK = 60 * 1000,
+	GRANT_LEAVES = 5 * 60 * 1000, /* the longest pause between DATA blocks by default */
+};
+
+/* queue has it: standing grant or session. */
+typedef void grant_ready_fn(struct grant *grant, void *arg);
+
+struct grants *grants_new(struct auth *auth);
+void grants_free(struct grants **grants);
+
+/* A channel to queue, which replaces the one before; all grants are sent again. */
+void grants_queue(struct grants *grants, int fd, uint32_t incarnation);
+bool grants_have_queue(const struct grants *grants);
+/* The incarnation of the queue that holds all live grants; false: none does at present. */
+bool grants_synced(const struct grants *grants, uint32_t *incarnation_out);
+
+/*
+ * A grant for a login. ready is called when queue has acknowledged it, never from within; it is
+ * called with grant NULL if queue goes away before. ERR_BUSY: there is no queue.
+ */
+enum err grants_add(struct grants *grants, struct front *front, const struct account *account,
+		    const char *address, struct ipc_list senders, grant_ready_fn *ready, void *arg,
+		    struct grant **grant_out);
+/* A standing grant for mail to these domains. */
+enum err grants_add_standing(struct grants *grants, struct front *front, struct ipc_list domains,
+			     grant_ready_fn *ready, void *arg, struct grant **grant_out);
+uint64_t grant_number(const struct grant *grant);
+
+/* Ends a grant without a word to smtpd: the session is over, or was never told. */
+void grants_end(struct grants *grants, struct grant **grant);
+/* smtpd's word that a session is over; ERR_DENIED if the number is another smtpd's grant. */
+enum err grants_end_number(struct grants *grants, struct front *front, uint64_t number);
+/* Replaced: holds a while longer for what is under way, then ends. */
+void grants_leave(struct grants *grants, struct grant **grant);
+/* All of a smtpd that is gone. */
+void grants_drop_front(struct grants *grants, struct front *front);
+/* All of an account: told to queue and to smtpd (GRANT_LOST). Returns how many. */
+size_t grants_revoke_account(struct grants *grants, int64_t id, const char *reason);
+size_t grants_count(const struct grants *grants);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of the auth process: what it sets up, in which order, and how it ends. */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "admin.h"
+#include "auth.h"
+#include "base/mem.h"
+#include "config/config.h"
+#include "front.h"
+#include "grants.h"
+#include "ipc/child.h"
+#include "mechanism.h"
+#include "os/log.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include "os/os.h"
+#include "os/sandbox.h"
+#include "proven.h"
+#include "rows.h"
+#include "verify.h"
+
+const struct config *auth_config(const struct auth *auth)
+{
+	return child_config(auth->child);
+}
+
+void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, const char *reason)
+{
+	auth->changes++;
+	rows_drop(auth->rows, id);
+	proven_forget(auth->proven, id);
+	if (end_sessions)
+		(void)grants_revoke_account(auth->grants, id, reason);
+}
+
+static void free_auth(struct auth *auth)
+{
+	struct front *front, *next;
+
+	for (front = auth->fronts; front != NULL; front = next) {
+		next = front->next;
+		front_free(&front);
+	}
+	admin_free(&auth->admin);
+	verify_free(&auth->verify);
+	grants_free(&auth->grants);
+	rows_free(&auth->rows);
+	proven_free(&auth->proven);
+	mechanisms_free(&auth->mechanisms);
+	mem_free(auth);
+}
+
+/* ---- set-up --------------------------------------------------------------------------------- */
+
+/* OpenSSL reads its configuration and finds algorithms on first use: while files may be opened. */
+static void warm_up(void)
+{
+	static const unsigned char SALT[VERIFIER_SALT];
+	struct verifier verifier;
+
+	(void)verifier_make(SLICE_LIT("x"), SALT, VERIFIER_ITERATIONS_MIN, &verifier);
+	(void)verifier_fake(SALT, SLICE_LIT("x"), VERIFIER_ITERATIONS_MIN, &verifier);
+}
+
+static enum err start(struct child *child, const struct config *config, char *why)
+{
+	struct auth *auth = mem_alloc(sizeof(*auth));
+	unsigned threads = config->auth.workers;
+
+	auth->child = child;
+	auth->loop = child_loop(child);
+	child_set_data(child, auth);
+	if (mechanisms_new(&auth->mechanisms) != ERR_OK ||
+	    proven_new(AUTH_PROVEN_MAX, &auth->proven) != ERR_OK) {
+		(void)snprintf(why, 512, "GNU SASL or OpenSSL cannot be set up");
+		return ERR_INTERNAL;
+	}
+	warm_up();
+	auth->rows = rows_new(AUTH_ROWS_MAX);
+	auth->grants = grants_new(auth);
+	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
+				  config->auth.waiting);
+	auth->admin = admin_new(auth);
+	return ERR_OK;
+}
+
+static void set_sandbox(struct child *child, const struct config *config,
+			struct sandbox *sandbox_out)
+{
+	static char folder[4096];
+	static const char *const FOLDERS[] = {folder, NULL};
+
+	(void)child;
+	config_state_path(config, "auth", folder);
+	*sandbox_out = (struct sandbox){.powers = SANDBOX_FILES, .folders = FOLDERS};
+}
+
+static enum err open_store(struct child *child, const struct config *config, char *why)
+{
+	struct auth *auth = child_data(child);
+	char path[4096];
+	enum err err;
+
+	config_state_path(config, "auth/accounts.db", path);
+	if ((err = admin_open(auth->admin, path, why)) != ERR_OK)
+		return err;
+	return verify_open(auth->verify, path, why);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static enum err prepare(struct child *child, const struct config *config, char *why)
+{
+	(void)child;
+	(void)config;
+	(void)why; /* every setting of auth was checked by the parser */
+	return ERR_OK;
+}
+
+static void commit(struct child *child, const struct config *config)
+{
+	struct auth *auth = child_data(child);
+
+	(void)config;
+	/* What a name means hangs on the domain. */
+	auth->changes++;
+	rows_clear(auth->rows);
+	for (struct front *front = auth->fronts; front != NULL; front = front->next)
+		front_offer(front);
+}
+
+static void rollback(struct child *child)
+{
+	(void)child;
+}
+
+static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32_t incarnation,
+		 int fd)
+{
+	struct auth *auth = child_data(child);
+
+	switch (role) {
+	case IPC_SMTPD:
+		front_add(auth, index, incarnation, fd);
+		break;
+	case IPC_QUEUE:
+		grants_queue(auth->grants, fd, incarnation);
+		break;
+	case IPC_CONTROL:
+		admin_control(auth->admin, fd);
+		break;
+	default:
+		log_note(LOG_ERROR, "a channel to %s is not for auth", ipc_role_name(role));
+		net_close(&fd);
+		break;
+	}
+}
+
+static void shut_down(struct child *child, uint32_t within_ms)
+{
+	(void)within_ms; /* nothing here takes long: logins end with their sessions */
+	child_exit(child, 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct child_role ROLE = {
+		.name = "auth",
+		.role = IPC_AUTH,
+		.start = start,
+		.open = open_store,
+		.prepare = prepare,
+		.commit = commit,
+		.rollback = rollback,
+		.peer = peer,
+		.sandbox = set_sandbox,
+		.shutdown = shut_down,
+	};
+
+	return child_main(argc, argv, &ROLE);
+}

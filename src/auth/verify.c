@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verify.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "os/worker.h"
+
+struct verify {
+	struct worker_pool *pool;
+	/* Reading a row takes microseconds, hashing milliseconds: one handle serves all threads. */
+	pthread_mutex_t lock;
+	struct accounts *accounts; /* under lock */
+};
+
+struct verify *verify_new(struct loop *loop, unsigned threads, size_t waiting)
+{
+	struct verify *verify = mem_alloc(sizeof(*verify));
+
+	(void)pthread_mutex_init(&verify->lock, NULL);
+	verify->pool = worker_pool_new(loop, "verify", threads, waiting);
+	return verify;
+}
+
+enum err verify_open(struct verify *verify, const char *path, char why[ACCOUNT_WHY])
+{
+	return accounts_open(path, &verify->accounts, why);
+}
+
+void verify_free(struct verify **verify)
+{
+	if (*verify == NULL)
+		return;
+	worker_pool_free(&(*verify)->pool);
+	accounts_close(&(*verify)->accounts);
+	(void)pthread_mutex_destroy(&(*verify)->lock);
+	MEM_FREE(*verify);
+}
+
+struct verify_job *verify_job_new(void)
+{
+	return mem_alloc(sizeof(struct verify_job));
+}
+
+void verify_job_free(struct verify_job **job)
+{
+	if (*job == NULL)
+		return;
+	secret_clear(&(*job)->password);
+	account_release(&(*job)->account);
+	MEM_FREE(*job);
+}
+
+static enum err look_up(struct verify *verify, struct verify_job *job,
+			unsigned char key[VERIFIER_KEY])
+{
+	enum err err;
+
+	(void)pthread_mutex_lock(&verify->lock);
+	err = accounts_find(verify->accounts, job->name, job->domain, &job->account);
+	if (err != ERR_OK && err != ERR_NOT_FOUND)
+		(void)snprintf(job->why, sizeof(job->why), "%s", accounts_why(verify->accounts));
+	memcpy(key, accounts_key(verify->accounts), VERIFIER_KEY);
+	(void)pthread_mutex_unlock(&verify->lock);
+	return err;
+}
+
+/* On a worker thread. */
+static void work(void *arg)
+{
+	struct verify_job *job = arg;
+	unsigned char key[VERIFIER_KEY];
+	struct verifier fake = {0};
+	bool matches;
+
+	account_release(&job->account); /* of an earlier run */
+	job->err = look_up(job->verify, job, key);
+	job->known = job->err == ERR_OK;
+	if (job->err == ERR_NOT_FOUND)
+		job->err = ERR_OK;
+	/* Made each time, so that a name without account takes no other way. */
+	if (verifier_fake(key, slice_str(job->name), job->iterations, &fake) != ERR_OK)
+		job->err = ERR_INTERNAL;
+	explicit_bzero(key, sizeof(key));
+	matches =
+		job->err == ERR_OK &&
+		verifier_check(job->known && !job->account.damaged ? &job->account.verifier : &fake,
+			       secret_value(&job->password));
+	job->matches = matches && job->known && !job->account.damaged;
+}
+
+static void finished(void *arg)
+{
+	struct verify_job *job = arg;
+
+	job->done(job);
+}
+
+enum err verify_submit(struct verify *verify, struct verify_job *job,
+		       void (*done)(struct verify_job *job))
+{
+	job->verify = verify;
+	job->done = done;
+	return worker_submit(verify->pool, work, finished, job);
+}
+
+size_t verify_waiting(const struct verify *verify)
+{
+	return worker_waiting(verify->pool);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks names and passwords against the store in a bounded pool of threads: reads the account
+ * and computes its verifier, milliseconds of work by intent. An unknown name, a disabled account
+ * and a wrong password take the same steps (C9, C12).
+ */
+#ifndef POSTERN_AUTH_VERIFY_H
+#define POSTERN_AUTH_VERIFY_H
+
+#include "base/secret.h"
+#include "store/accounts.h"
+
+struct loop;
+struct verify;
+
+struct verify_job {
+	/* Set by who asks. */
+	char name[ACCOUNT_NAME_MAX + 1];   /* canonical */
+	char domain[ACCOUNT_NAME_MAX + 1]; /* of bare names */
+	struct secret password;
+	uint32_t iterations; /* for a name without account */
+	void *arg;
+	/* The answer. */
+	enum err err; /* ERR_OK; else the store failed, and why says how */
+	char why[ACCOUNT_WHY];
+	bool known;
+	bool matches;           /* the password is the account's */
+	struct account account; /* if known */
+	/* Verify's own. */
+	struct verify *verify;
+	void (*done)(struct verify_job *job);
+};
+
+/* Starts the threads: before the sandbox closes. waiting: jobs that may wait for one. */
+struct verify *verify_new(struct loop *loop, unsigned threads, size_t waiting);
+enum err verify_open(struct verify *verify, const char *path, char why[ACCOUNT_WHY]);
+void verify_free(struct verify **verify);
+
+struct verify_job *verify_job_new(void);
+void verify_job_free(struct verify_job **job); /* wipes */
+/* Calls done on the loop's thread, who then owns the job again. ERR_FULL: too many wait. */
+enum err verify_submit(struct verify *verify, struct verify_job *job,
+		       void (*done)(struct verify_job *job));
+size_t verify_waiting(const struct verify *verify);
+
+#endif
