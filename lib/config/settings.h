@@ -19,7 +19,7 @@ enum {
 
 enum setting_type {
 	SET_TEXT,      /* char * */
-	SET_WORD,      /* char *: letters, digits, - _ */
+	SET_WORD,      /* char *: letters, digits, - _; may be empty */
 	SET_HOST,      /* char *: a host name */
 	SET_HOST_PORT, /* char * */
 	SET_PATH,      /* char *: absolute */

@@ -62,7 +62,7 @@ static bool is_word(struct slice text)
 	for (size_t i = 0; i < text.len; i++)
 		if (!ascii_is_alnum(text.ptr[i]) && text.ptr[i] != '-' && text.ptr[i] != '_')
 			return false;
-	return text.len != 0;
+	return true;
 }
 
 /* Labels of letters, digits and hyphens, 1 to 63 each, 253 in all. */
@@ -107,7 +107,7 @@ static bool is_port(struct slice text)
 
 	if (text.len != 0 && ascii_is_digit(text.ptr[0]))
 		return slice_number(text, 65535, &number) == ERR_OK && number != 0;
-	return is_word(text);
+	return text.len != 0 && is_word(text);
 }
 
 /* HOST:PORT, [IPv6]:PORT; any: also *. */
@@ -192,7 +192,7 @@ enum err value_check(enum setting_type type, struct slice text, char *why)
 		return complain(
 			ERR_SYNTAX, why,
 			"has a character that cannot be in it (a control character, or no UTF-8)");
-	if (text.len == 0)
+	if (text.len == 0 && type != SET_WORD)
 		return complain(ERR_SYNTAX, why, "is empty; expected %s", type_form(type));
 	if (has_form(type, text))
 		return ERR_OK;

@@ -128,28 +128,42 @@ enum ipc_mail_flag {
 
 enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_FIELD_TIME };
 
-/* What an operator can ask. The comment names who does it. */
+/*
+ * What an operator can ask, and who does it. A field of args that is not named here is an error
+ * (OP_END status 1). Rows are fields in the order in which people read them; the CLI shows any.
+ */
 enum ipc_op {
-	IPC_OP_STATUS = 1,     /* master, auth, queue, relay: control asks each */
-	IPC_OP_RELOAD = 2,     /* master */
-	IPC_OP_USER_ADD = 20,  /* auth; this and the next: subject is the login name */
-	IPC_OP_USER_LIST,
-	IPC_OP_USER_SHOW,
-	IPC_OP_USER_PASSWORD,
+	/* master, auth, queue, relay: control asks each. Rows: what each finds worth telling. */
+	IPC_OP_STATUS = 1,
+	IPC_OP_RELOAD = 2, /* master; ends when the new configuration is in force, or why not */
+	/*
+	 * auth. subject: the login name. send_as (TEXT, any number): what the account may send
+	 * as; none: its own address. secret: the password. Rows: name, enabled, send_as (joined
+	 * by ", "), created, changed, password_changed.
+	 */
+	IPC_OP_USER_ADD = 20,  /* send_as, secret */
+	IPC_OP_USER_LIST,      /* a row each */
+	IPC_OP_USER_SHOW,      /* one row */
+	IPC_OP_USER_PASSWORD,  /* secret */
 	IPC_OP_USER_DISABLE,
 	IPC_OP_USER_ENABLE,
 	IPC_OP_USER_DELETE,
-	IPC_OP_USER_TEST,
-	IPC_OP_USER_SET,         /* sender rights */
-	IPC_OP_QUEUE_SUMMARY = 40, /* queue */
-	IPC_OP_QUEUE_LIST,
-	IPC_OP_QUEUE_SHOW,
+	IPC_OP_USER_TEST,      /* secret: status 0 if it would log in */
+	IPC_OP_USER_SET,       /* send_as: instead of those before */
+	/*
+	 * queue. args that choose among messages: account, sender, recipient (TEXT: address, or
+	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL); limit (NUMBER).
+	 * RETRY, HOLD, RELEASE, DROP: subject is an ID; or "", and args choose, or all (BOOL).
+	 */
+	IPC_OP_QUEUE_SUMMARY = 40,
+	IPC_OP_QUEUE_LIST,     /* a row per message: id, ... */
+	IPC_OP_QUEUE_SHOW,     /* subject: ID. A row for the message, then one per recipient */
 	IPC_OP_QUEUE_RETRY,
 	IPC_OP_QUEUE_HOLD,
 	IPC_OP_QUEUE_RELEASE,
 	IPC_OP_QUEUE_DROP,
-	IPC_OP_TLS_SHOW = 60,     /* master */
-	IPC_OP_ROUTE_EXPLAIN = 80, /* relay */
+	IPC_OP_TLS_SHOW = 60,     /* master. A row per certificate */
+	IPC_OP_ROUTE_EXPLAIN = 80, /* relay. subject: a recipient */
 };
 
 /* The name of a message type, role or outcome, for logs and documents; "?" if unknown. */

@@ -101,7 +101,7 @@ static const char full[] =
 	"yes }\n"
 	"auth { cache = 0 iterations = 4096 }\n"
 	"log { format = json target = journal }\n"
-	"user_prefix = \"p_\"\n";
+	"user_prefix = \"\"\n";
 
 static void reads_everything(void **state)
 {
@@ -139,7 +139,7 @@ static void reads_everything(void **state)
 	assert_true(c->delivery.allow_private);
 	assert_int_equal(c->auth.cache, 0);
 	assert_int_equal(c->log_target, LOG_TARGET_JOURNAL);
-	assert_string_equal(c->user_prefix, "p_");
+	assert_string_equal(c->user_prefix, "");
 	config_free(&c);
 	assert_null(c);
 }
