@@ -255,7 +255,8 @@ static void credit_in_bytes(void **state)
 	assert_int_equal(a.rooms, 1);
 	b.last_key = 0;
 	assert_int_equal(fill(IPC_CHUNK), most);
-	run_for(50);
+	b.stop_at = 2 * (unsigned)most;
+	run();
 	assert_int_equal(a.ends + b.ends, 0);
 	assert_int_equal(b.last_key, most);
 }

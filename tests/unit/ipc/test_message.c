@@ -16,7 +16,7 @@
 
 enum { LIST_BYTES = 200000, LONGEST = 1048576 };
 
-static char *filler; /* LONGEST + 1 bytes of text */
+static char *filler;                     /* LONGEST + 1 bytes of text */
 static struct ipc_list_builder lists[2]; /* a message has at most two */
 static unsigned list_turn;
 static bool high; /* fill with the largest values, else with the smallest */
@@ -26,14 +26,14 @@ static struct slice text_of(size_t len)
 	return slice_of(filler, len);
 }
 
-#define U8(f)            m->f = high ? UINT8_MAX : 0;
-#define U16(f)           m->f = high ? UINT16_MAX : 0;
-#define U32(f)           m->f = high ? UINT32_MAX : 0;
-#define U64(f)           m->f = high ? UINT64_MAX : 0;
-#define I64(f)           m->f = high ? INT64_MAX : INT64_MIN;
-#define BOOL(f)          m->f = high;
-#define TEXT(f, max)     m->f = text_of(high ? (max) : 0);
-#define BYTES(f, max)    m->f = text_of(high ? (max) : 0);
+#define U8(f)             m->f = high ? UINT8_MAX : 0;
+#define U16(f)            m->f = high ? UINT16_MAX : 0;
+#define U32(f)            m->f = high ? UINT32_MAX : 0;
+#define U64(f)            m->f = high ? UINT64_MAX : 0;
+#define I64(f)            m->f = high ? INT64_MAX : INT64_MIN;
+#define BOOL(f)           m->f = high;
+#define TEXT(f, max)      m->f = text_of(high ? (max) : 0);
+#define BYTES(f, max)     m->f = text_of(high ? (max) : 0);
 #define LIST(f, rec, max) m->f = list_of_##rec(max);
 #define RECORD(name, ...)                                                                          \
 	static void fill_rec_##name(struct rec_##name *m)                                          \
@@ -48,8 +48,7 @@ static struct slice text_of(size_t len)
 		ipc_list_release(list);                                                            \
 		ipc_list_begin(list, LIST_BYTES);                                                  \
 		fill_rec_##name(&record);                                                          \
-		while (list->count < max &&                                                        \
-		       ipc_list_add(list, IPC_REC_##name, &record) == ERR_OK)                      \
+		while (list->count < max && ipc_list_add(list, IPC_REC_##name, &record) == ERR_OK) \
 			;                                                                          \
 		return ipc_list_view(list);                                                        \
 	}
@@ -126,15 +125,21 @@ static void touch(struct slice s)
 		touched += (unsigned char)s.ptr[i];
 }
 
-#define U8(f)             touched += m->f;
-#define U16(f)            touched += m->f;
-#define U32(f)            touched += m->f;
-#define U64(f)            touched += m->f;
-#define I64(f)            touched += (uint64_t)m->f;
-#define BOOL(f)           touched += m->f;
-#define TEXT(f, max)      assert_true(m->f.len <= (max)); touch(m->f);
-#define BYTES(f, max)     assert_true(m->f.len <= (max)); touch(m->f);
-#define LIST(f, rec, max) assert_true(m->f.count <= (max)); touch_list_of_##rec(m->f);
+#define U8(f)   touched += m->f;
+#define U16(f)  touched += m->f;
+#define U32(f)  touched += m->f;
+#define U64(f)  touched += m->f;
+#define I64(f)  touched += (uint64_t)m->f;
+#define BOOL(f) touched += m->f;
+#define TEXT(f, max)                                                                               \
+	assert_true(m->f.len <= (max));                                                            \
+	touch(m->f);
+#define BYTES(f, max)                                                                              \
+	assert_true(m->f.len <= (max));                                                            \
+	touch(m->f);
+#define LIST(f, rec, max)                                                                          \
+	assert_true(m->f.count <= (max));                                                          \
+	touch_list_of_##rec(m->f);
 #define RECORD(name, ...)                                                                          \
 	static void touch_rec_##name(const struct rec_##name *m)                                   \
 	{                                                                                          \
@@ -215,8 +220,9 @@ static void there_and_back(void **state)
 		buf_init(&out, IPC_FRAME_MAX);                                                     \
 		fill_##name(&sent);                                                                \
 		assert_int_equal(ipc_encode(number, &sent, 1, &out), ERR_OK);                      \
-		assert_int_equal(ipc_decode(number, check_header(buf_data(&out), number, 1), &got), \
-				 ERR_OK);                                                          \
+		assert_int_equal(                                                                  \
+			ipc_decode(number, check_header(buf_data(&out), number, 1), &got),         \
+			ERR_OK);                                                                   \
 		same_##name(&sent, &got);                                                          \
 		buf_release(&out);                                                                 \
 	}
@@ -256,8 +262,9 @@ static void truncated_is_refused(void **state)
 		assert_int_equal(ipc_encode(number, &msg, 0, &out), ERR_OK);                       \
 		payload = slice_skip(buf_data(&out), IPC_HEADER);                                  \
 		for (size_t cut = 0; cut < payload.len; cut += cut < 400 ? 1 : payload.len / 50) { \
-			assert_int_equal(decode_copy(number, slice_head(payload, cut), &msg, &copy), \
-					 ERR_SYNTAX);                                              \
+			assert_int_equal(                                                          \
+				decode_copy(number, slice_head(payload, cut), &msg, &copy),        \
+				ERR_SYNTAX);                                                       \
 			mem_free(copy);                                                            \
 		}                                                                                  \
 		assert_int_equal(buf_append_byte(&out, 'x'), ERR_OK);                              \
@@ -279,7 +286,8 @@ static uint32_t chance(uint32_t below)
 	return (uint32_t)((uint64_t)(seed >> 8) * below >> 24);
 }
 
-/* One to four bytes of a frame take another value, at small places more often: lengths are there. */
+/* One to four bytes of a frame take another value, at small places more often: lengths are there.
+ */
 static void mutate(char *bytes, size_t len)
 {
 	static const unsigned char values[] = {0, 1, 2, 0x7f, 0x80, 0xff};
@@ -406,8 +414,9 @@ static void list_counts(void **state)
 	at = out.mem + out.start + IPC_HEADER + 8;
 	for (uint32_t count = 0; count < 6; count++) {
 		memcpy(at, &count, 4);
-		assert_int_equal(ipc_decode(IPC_AT_DOT, slice_skip(buf_data(&out), IPC_HEADER), &got),
-				 count == 3 ? ERR_OK : ERR_SYNTAX);
+		assert_int_equal(
+			ipc_decode(IPC_AT_DOT, slice_skip(buf_data(&out), IPC_HEADER), &got),
+			count == 3 ? ERR_OK : ERR_SYNTAX);
 	}
 	ipc_list_release(&numbers);
 	buf_release(&out);
@@ -441,9 +450,9 @@ static void names_and_description(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(there_and_back),	cmocka_unit_test(truncated_is_refused),
-		cmocka_unit_test(mutated_stays_inside), cmocka_unit_test(bounds_of_the_sender),
-		cmocka_unit_test(bounds_of_the_reader), cmocka_unit_test(list_counts),
+		cmocka_unit_test(there_and_back),        cmocka_unit_test(truncated_is_refused),
+		cmocka_unit_test(mutated_stays_inside),  cmocka_unit_test(bounds_of_the_sender),
+		cmocka_unit_test(bounds_of_the_reader),  cmocka_unit_test(list_counts),
 		cmocka_unit_test(names_and_description),
 	};
 
