@@ -4,7 +4,7 @@
  * name and a password that somebody else verifies. Never does an exchange give a verdict.
  *
  * PLAIN (RFC 4616) is parsed by GNU SASL, whose callback only records; LOGIN is ours, because
- * devices want its prompts byte for byte (doc/decisions/0003-sasl-login.md). What holds NUL, CR,
+ * devices want its prompts byte for byte (doc/decisions/sasl-login.md). What holds NUL, CR,
  * LF, other controls or no UTF-8 is refused here, before any back end sees it (C1).
  */
 #ifndef POSTERN_AUTH_MECHANISM_H
