@@ -235,3 +235,10 @@ void log_note(enum log_level level, const char *format, ...)
 	va_end(args);
 	log_event(level, "note", LOG_TEXT("text", text));
 }
+
+void log_out_of_memory(void)
+{
+	static const char TEXT[] = "postern: out of memory, the process ends and is started anew\n";
+
+	(void)!write(STDERR_FILENO, TEXT, sizeof(TEXT) - 1);
+}

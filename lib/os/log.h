@@ -58,6 +58,8 @@ bool log_pending(void);
 int log_syslog_socket(void);
 /* Without a loop to flush (master's early life, the CLI) each line is written at once. */
 void log_set_gathered(bool gathered);
+/* For mem_when_out: says so without taking memory. */
+void log_out_of_memory(void);
 /* What one line looks like, for tests: appends it, newline included. wall: ms since 1970. */
 enum err log_format_line(int64_t wall, const char *process, bool json, enum log_level level,
 			 const char *event, const struct log_value *values, struct buf *out);

@@ -17,7 +17,6 @@
 #include "os/loop.h"
 #include "os/loop_uv.h"
 #include "os/sandbox.h"
-#include "os/sandbox.h"
 
 /* Hashing and SQLite need little; a thread per core should not reserve 8 MiB each. */
 enum { STACK_SIZE = 1024 * 1024 };
@@ -92,7 +91,6 @@ static void *run_thread(void *arg)
 		pool->waiting_count--;
 		pool->busy++;
 		pthread_mutex_unlock(&pool->lock);
-		sandbox_enter_thread();
 		/* The sandbox may have closed since this thread began. */
 		sandbox_enter_thread();
 		job->work(job->arg);
