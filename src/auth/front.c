@@ -98,7 +98,8 @@ void front_offer(struct front *front)
 	const struct strings *domains = &auth_config(front->auth)->accept_for;
 	char *wanted = join(domains);
 
-	if (front->accept_for != NULL && strcmp(front->accept_for, wanted) == 0) {
+	if (front->accept_for != NULL &&
+	    slice_equal(slice_str(front->accept_for), slice_str(wanted))) {
 		mem_free(wanted); /* as before */
 		return;
 	}
