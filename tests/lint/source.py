@@ -27,7 +27,7 @@ ALLOWED = {
 
 NEVER = """strcpy strcat stpcpy sprintf vsprintf strtok strtok_r atoi atol atoll gets scanf fscanf
     alloca strdupa tmpnam tempnam mktemp""".split()
-NEVER_IN_PRODUCT = "sscanf vsscanf system popen setlocale rand random getenv".split()
+NEVER_IN_PRODUCT = "sscanf vsscanf system popen setlocale rand random".split()
 MEMORY = "malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf getline getdelim".split()
 FILES = """open open64 openat creat read pread readv write pwrite writev close lseek fsync fdatasync
     fopen fdopen freopen unlink unlinkat rename renameat mkdir rmdir opendir readdir stat fstat lstat
