@@ -22,9 +22,10 @@ class Sink:
     login: (user, password) for AUTH PLAIN and LOGIN.
     """
 
-    def __init__(self, answers=None, tls=None, implicit=False, login=None, lmtp=False, port=None, delay=0.0):
+    def __init__(self, answers=None, tls=None, implicit=False, login=None, lmtp=False, port=None, delay=0.0,
+                 host="127.0.0.1"):
         self.answers, self.tls, self.implicit, self.login = dict(answers or {}), tls, implicit, login
-        self.lmtp, self.delay = lmtp, delay
+        self.lmtp, self.delay, self.host = lmtp, delay, host
         self.received, self.sessions = [], []
         self.lock = threading.Lock()
         self.port = port or free_ports(1)[0]
@@ -33,7 +34,7 @@ class Sink:
     def start(self):
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind((self.host, self.port))
         self.listener.listen(100)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
