@@ -8,7 +8,7 @@ import os
 import threading
 
 import pytest
-import trace
+import syncs
 from support import mail
 from support.postern import Postern
 from support.process import BUILD, ROOT, run
@@ -31,7 +31,7 @@ def send(server, sizes, messages, name):
 
 
 def traced(server, file):
-    watch = trace.Strace([*server.pids("queue"), *server.pids("smtpd")], file)
+    watch = syncs.Strace([*server.pids("queue"), *server.pids("smtpd")], file)
     messages = []
     try:
         threads = [threading.Thread(target=send, args=(server, [500, 3000, 500, 100000, 40000, 500], messages, n))
@@ -44,11 +44,11 @@ def traced(server, file):
         watch.stop()
     assert len(messages) == 24 and all(reply.startswith("250") for _, reply in messages), messages
     assert len({reply for _, reply in messages}) == 24, "replies must name the message"
-    return trace.violations(trace.read(file), messages)
+    return syncs.violations(syncs.read(file), messages)
 
 
 def can_trace():
-    if not trace.available():
+    if not syncs.available():
         pytest.skip("strace is not installed")
     if os.geteuid() != 0:
         pytest.skip("the processes are closed to debuggers but root's")

@@ -24,14 +24,16 @@ def by_smtplib(server, implicit, data, _file):
         assert client.sendmail("alice@example.org", ["bob@sink.example"], data) == {}
 
 
-def by_swaks(server, implicit, _data, file):
+def by_swaks(server, implicit, data, file):
+    file.write_bytes(data[:-2])  # swaks ends the last line itself
     run(["swaks", "--server", "127.0.0.1", "--port", server.submissions if implicit else server.submission,
          "--tls-on-connect" if implicit else "--tls", "--tls-verify", "--tls-ca-path", server.folder / "cert.pem",
          "--auth", "PLAIN", "--auth-user", "alice", "--auth-password", PASSWORD, "--from", "alice@example.org",
          "--to", "bob@sink.example", "--data", f"@{file}", "--silent", "2"], check=True)
 
 
-def by_swaks_login(server, implicit, _data, file):
+def by_swaks_login(server, implicit, data, file):
+    file.write_bytes(data[:-2])
     run(["swaks", "--server", "127.0.0.1", "--port", server.submissions if implicit else server.submission,
          "--tls-on-connect" if implicit else "--tls", "--auth", "LOGIN", "--auth-user", "alice",
          "--auth-password", PASSWORD, "--from", "alice@example.org", "--to", "bob@sink.example",
