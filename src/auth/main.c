@@ -36,10 +36,16 @@ void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, cons
 		(void)grants_revoke_account(auth->grants, id, reason);
 }
 
+/* One per process, so that the end of main can release it: threads must be through with the
+ * libraries before these clean up after themselves. */
+static struct auth *the_auth;
+
 static void free_auth(struct auth *auth)
 {
 	struct front *front, *next;
 
+	if (auth == NULL) /* it ended before the first configuration */
+		return;
 	for (front = auth->fronts; front != NULL; front = next) {
 		next = front->next;
 		front_free(&front);
@@ -58,11 +64,11 @@ static void free_auth(struct auth *auth)
 /* OpenSSL reads its configuration and finds algorithms on first use: while files may be opened. */
 static void warm_up(void)
 {
-	static const unsigned char SALT[VERIFIER_SALT];
+	static const unsigned char KEY[VERIFIER_KEY]; /* salt enough, too */
 	struct verifier verifier;
 
-	(void)verifier_make(SLICE_LIT("x"), SALT, VERIFIER_ITERATIONS_MIN, &verifier);
-	(void)verifier_fake(SALT, SLICE_LIT("x"), VERIFIER_ITERATIONS_MIN, &verifier);
+	(void)verifier_make(SLICE_LIT("x"), KEY, VERIFIER_ITERATIONS_MIN, &verifier);
+	(void)verifier_fake(KEY, SLICE_LIT("x"), VERIFIER_ITERATIONS_MIN, &verifier);
 }
 
 static enum err start(struct child *child, const struct config *config, char *why)
@@ -73,6 +79,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->child = child;
 	auth->loop = child_loop(child);
 	child_set_data(child, auth);
+	the_auth = auth;
 	if (mechanisms_new(&auth->mechanisms) != ERR_OK ||
 	    proven_new(AUTH_PROVEN_MAX, &auth->proven) != ERR_OK) {
 		(void)snprintf(why, 512, "GNU SASL or OpenSSL cannot be set up");
@@ -179,6 +186,8 @@ int main(int argc, char **argv)
 		.sandbox = set_sandbox,
 		.shutdown = shut_down,
 	};
+	int status = child_main(argc, argv, &ROLE);
 
-	return child_main(argc, argv, &ROLE);
+	free_auth(the_auth);
+	return status;
 }
