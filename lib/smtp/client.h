@@ -7,7 +7,10 @@
  * with a dot (5.6.0), an address with CR, LF, NUL, blank or bracket never sent.
  *
  * A connection lives through: GREETING (220), EHLO, [STARTTLS, EHLO], [AUTH], READY; then any
- * number of transactions: smtp_client_send, BODY_WANTED, RECIPIENT for each, SENT; then quit.
+ * number of transactions: smtp_client_send, RECIPIENT for each, BODY_WANTED, SENT, READY; then
+ * quit. RECIPIENT comes for each reply to a RCPT, and with LMTP again for each reply after the
+ * dot; final says which is the last word. After REFUSED comes READY too, or FAILED. The next
+ * transaction may start as soon as smtp_client_idle: a READY that was not taken is then void.
  */
 #ifndef POSTERN_SMTP_CLIENT_H
 #define POSTERN_SMTP_CLIENT_H
@@ -28,15 +31,15 @@ struct smtp_client_options {
 };
 
 enum smtp_client_event_type {
-	SMTP_CLIENT_STARTTLS = 1, /* output sent, then handshake, then smtp_client_tls_done or _failed */
-	SMTP_CLIENT_AUTH,         /* text: mechanisms offered; answer smtp_client_auth or _auth_skip */
+	SMTP_CLIENT_STARTTLS = 1, /* output sent, then handshake, then smtp_client_tls_done; failed: close */
+	SMTP_CLIENT_AUTH,         /* text: mechanisms offered; answer smtp_client_auth or _auth_cancel */
 	SMTP_CLIENT_CHALLENGE,    /* text: decoded; answer smtp_client_auth_response */
 	SMTP_CLIENT_READY,        /* a transaction may start */
-	SMTP_CLIENT_RECIPIENT,    /* a result for recipient index: reply; final only if refused, or at LMTP's end */
+	SMTP_CLIENT_RECIPIENT,    /* a reply for recipient index; final: no other will come for it */
 	SMTP_CLIENT_BODY_WANTED,  /* 354 came: smtp_client_body until the end, then smtp_client_body_end */
-	SMTP_CLIENT_SENT,         /* the final reply: reply is for all recipients still open (SMTP) */
+	SMTP_CLIENT_SENT,         /* all is said: reply (of any code) is for all recipients still open */
 	SMTP_CLIENT_REFUSED,      /* the transaction failed before the body: reply; connection still usable */
-	SMTP_CLIENT_FAILED,       /* the connection is of no use: reply (code 0 if none), reason, phase */
+	SMTP_CLIENT_FAILED,       /* close the connection: reply (code 0 if none), reason, phase */
 };
 
 enum smtp_client_phase {
@@ -50,6 +53,7 @@ struct smtp_client_event {
 	struct slice text;       /* valid until the next call */
 	struct smtp_reply reply; /* the same */
 	uint32_t index;          /* RECIPIENT */
+	bool final;              /* RECIPIENT: nothing more will be said about it */
 	const char *reason;      /* FAILED: static text, in words */
 	enum smtp_client_phase phase; /* FAILED, REFUSED: where */
 	bool certain;            /* FAILED: false if the dot was sent: may have been delivered */
@@ -65,7 +69,7 @@ struct smtp_client_envelope {
 
 struct smtp_client *smtp_client_new(const struct smtp_client_options *options);
 void smtp_client_free(struct smtp_client **client);
-/* ERR_FULL, ERR_SYNTAX: the peer broke the protocol; FAILED follows. */
+/* If the peer breaks the protocol, FAILED follows. Call next until it says false after it. */
 void smtp_client_feed(struct smtp_client *client, struct slice bytes);
 void smtp_client_eof(struct smtp_client *client); /* the connection ended; FAILED follows unless idle */
 bool smtp_client_next(struct smtp_client *client, struct smtp_client_event *event_out);
@@ -78,12 +82,16 @@ void smtp_client_auth(struct smtp_client *client, const char *mechanism, struct 
 void smtp_client_auth_response(struct smtp_client *client, struct slice token);
 void smtp_client_auth_cancel(struct smtp_client *client);
 
-/* Starts a transaction; only when READY came and no other is under way. ERR_SYNTAX: an address
- * that must not be sent; nothing was. The envelope must live until SENT, REFUSED or FAILED. */
+/*
+ * Starts a transaction. ERR_BUSY: not idle. ERR_SYNTAX: an address that must not be sent, or no
+ * recipient; nothing was sent. The envelope must live until SENT, REFUSED or FAILED.
+ */
 enum err smtp_client_send(struct smtp_client *client, const struct smtp_client_envelope *envelope);
 /*
- * A part of the body, dot-stuffed into the output. ERR_FULL: send output first, then the same
- * part again; ERR_SYNTAX: the body has a bare CR, LF or NUL: FAILED follows, nothing is ended.
+ * A part of the body, at most 128 KiB, dot-stuffed into the output. ERR_FULL: send output first,
+ * then the same part again. ERR_SYNTAX: the body has a CR or LF alone or a NUL (reply 554 5.6.0),
+ * or bytes above 127 that the server cannot take (554 5.6.3): FAILED follows, nothing is ended.
+ * ERR_BUSY: not asked for (or FAILED came). ERR_RANGE: too long.
  */
 enum err smtp_client_body(struct smtp_client *client, struct slice part);
 /*
