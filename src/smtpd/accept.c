@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accept.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/mem.h"
+#include "ipc/child.h"
+#include "os/log.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include "sessions.h"
+#include "smtpd.h"
+#include "tls/tls.h"
+
+enum { OUT_OF_FILES_PAUSE = 1000 /* ms without accepting when there are no descriptors left */ };
+
+struct door {
+	struct acceptor *acceptor;
+	int fd;
+	char *address; /* as configured */
+	struct front *front;
+	struct watch *watch;
+	struct door *prev, *next;
+};
+
+struct door_set {
+	struct door *doors;
+	struct tls_context *tls;
+};
+
+struct acceptor {
+	struct smtpd *smtpd;
+	struct door_set now;
+	struct door_set next;
+	struct timer *pause; /* runs while there are no descriptors left */
+	bool open;
+	bool paused;
+};
+
+struct front *front_hold(struct front *front)
+{
+	front->holders++;
+	return front;
+}
+
+void front_drop(struct front **front)
+{
+	struct front *f = *front;
+
+	*front = NULL;
+	if (f == NULL || --f->holders > 0)
+		return;
+	mem_free(f->listener);
+	mem_free(f->hostname);
+	mem_free(f);
+}
+
+static void set_release(struct door_set *set)
+{
+	struct door *door;
+	struct door *after;
+
+	DL_FOREACH_SAFE (set->doors, door, after) {
+		DL_DELETE(set->doors, door);
+		watch_free(&door->watch);
+		net_close(&door->fd);
+		front_drop(&door->front);
+		mem_free(door->address);
+		mem_free(door);
+	}
+	tls_context_free(&set->tls);
+}
+
+/* Says why in the log, and to the client if it can be said without TLS. */
+static void turn_away(const struct door *door, int fd, const char *client, const char *reason)
+{
+	static const char reply[] = "421 4.3.2 Too many connections; try again later\r\n";
+	size_t sent;
+
+	if (door->front->tls != TLS_MODE_IMPLICIT)
+		(void)net_send(fd, reply, sizeof(reply) - 1, &sent);
+	net_close(&fd);
+	log_event(LOG_WARNING, "connect-refused", LOG_TEXT("client", client),
+		  LOG_TEXT("listener", door->front->listener), LOG_TEXT("reason", reason));
+}
+
+static void pause_over(void *arg)
+{
+	struct acceptor *acceptor = arg;
+
+	acceptor->paused = false;
+	acceptor_open(acceptor, acceptor->open);
+}
+
+static void pause_accepting(struct acceptor *acceptor)
+{
+	log_note(LOG_ERROR, "no descriptors are left: accepting nothing for a second; raise "
+			    "LimitNOFILE or lower limits.sessions");
+	acceptor->paused = true;
+	acceptor_open(acceptor, acceptor->open);
+	timer_set(acceptor->pause, OUT_OF_FILES_PAUSE);
+}
+
+/* One connection per iteration, so that the other smtpd processes get their share. */
+static void door_ready(void *arg, int events)
+{
+	struct door *door = arg;
+	struct acceptor *acceptor = door->acceptor;
+	struct net_address peer;
+	char client[NET_TEXT_MAX];
+	enum err err;
+	int fd;
+
+	(void)events;
+	err = net_accept(door->fd, &fd, &peer);
+	if (err == ERR_FULL)
+		pause_accepting(acceptor);
+	if (err != ERR_OK)
+		return;
+	net_print(&peer, client);
+	if (!sessions_room(acceptor->smtpd->sessions))
+		turn_away(door, fd, client, "limits.sessions is reached");
+	else if (door->front->tls == TLS_MODE_IMPLICIT && acceptor->now.tls == NULL)
+		turn_away(door, fd, client, "there is no certificate");
+	else
+		sessions_start(acceptor->smtpd->sessions, fd, client, door->front);
+}
+
+struct acceptor *acceptor_new(struct smtpd *smtpd)
+{
+	struct acceptor *acceptor = mem_alloc(sizeof(*acceptor));
+
+	acceptor->smtpd = smtpd;
+	acceptor->pause = timer_new(smtpd->loop, pause_over, acceptor);
+	return acceptor;
+}
+
+void acceptor_free(struct acceptor **acceptor)
+{
+	if (*acceptor == NULL)
+		return;
+	set_release(&(*acceptor)->now);
+	set_release(&(*acceptor)->next);
+	timer_free(&(*acceptor)->pause);
+	MEM_FREE(*acceptor);
+}
+
+void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg, int fd)
+{
+	const struct config *config = acceptor->smtpd->next_config;
+	const struct config_listen *listen;
+	struct door *door;
+
+	if (config == NULL || msg->index >= config->listen_count) {
+		log_note(LOG_ERROR, "master handed over listener %u, which the configuration lacks",
+			 msg->index);
+		net_close(&fd);
+		return;
+	}
+	listen = &config->listens[msg->index];
+	door = mem_alloc(sizeof(*door));
+	door->acceptor = acceptor;
+	door->fd = fd;
+	door->address = mem_strndup(msg->address.ptr, msg->address.len);
+	door->front = mem_alloc(sizeof(*door->front));
+	*door->front = (struct front){
+		.holders = 1,
+		.listener = mem_strdup(listen->name),
+		.hostname = mem_strdup(config->hostname),
+		.tls = listen->tls,
+		.auth = listen->auth,
+	};
+	DL_APPEND(acceptor->next.doors, door);
+}
+
+enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity *msg, char *why)
+{
+	const struct config *config = acceptor->smtpd->next_config;
+	struct tls_identity identity = {msg->certificate, msg->key};
+	struct tls_context *context = NULL;
+	char words[TLS_WHY_MAX];
+	enum err err;
+
+	/* Certificates for further names come with SNI. */
+	if (msg->name.len > 0)
+		return ERR_OK;
+	err = tls_server_context_new(&identity, config != NULL && config->tls.min_1_3, &context,
+				     words);
+	if (err != ERR_OK) {
+		snprintf(why, 512, "certificate: %s", words);
+		return err;
+	}
+	tls_context_free(&acceptor->next.tls);
+	acceptor->next.tls = context;
+	return ERR_OK;
+}
+
+void acceptor_commit(struct acceptor *acceptor)
+{
+	struct door *door;
+
+	/* A configuration that came without a certificate keeps the one there was. */
+	if (acceptor->next.tls == NULL) {
+		acceptor->next.tls = acceptor->now.tls;
+		acceptor->now.tls = NULL;
+	}
+	set_release(&acceptor->now);
+	acceptor->now = acceptor->next;
+	acceptor->next = (struct door_set){0};
+	DL_FOREACH (acceptor->now.doors, door)
+		door->watch = watch_new(acceptor->smtpd->loop, door->fd, door_ready, door);
+	acceptor_open(acceptor, acceptor->open);
+}
+
+void acceptor_rollback(struct acceptor *acceptor)
+{
+	set_release(&acceptor->next);
+}
+
+void acceptor_open(struct acceptor *acceptor, bool open)
+{
+	struct door *door;
+
+	acceptor->open = open;
+	DL_FOREACH (acceptor->now.doors, door)
+		watch_set(door->watch, open && !acceptor->paused ? WATCH_READ : 0);
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+	struct tls_context *tls = acceptor->now.tls;
+
+	/* Handshakes that were begun may still need the certificate. */
+	acceptor->now.tls = NULL;
+	set_release(&acceptor->now);
+	set_release(&acceptor->next);
+	acceptor->now.tls = tls;
+	acceptor->open = false;
+}
+
+struct tls_context *acceptor_tls(const struct acceptor *acceptor)
+{
+	return acceptor->now.tls;
+}
+
+struct front *acceptor_front(const struct acceptor *acceptor, const char *listener)
+{
+	struct door *door;
+
+	DL_FOREACH (acceptor->now.doors, door) {
+		if (strcmp(door->front->listener, listener) == 0)
+			return door->front;
+	}
+	return NULL;
+}

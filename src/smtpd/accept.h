@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listeners: handed over by master, prepared beside those in force, swapped in on commit. */
+#ifndef POSTERN_SMTPD_ACCEPT_H
+#define POSTERN_SMTPD_ACCEPT_H
+
+#include "base/err.h"
+#include "config/config.h"
+
+struct acceptor;
+struct msg_identity;
+struct msg_listener;
+struct smtpd;
+struct tls_context;
+
+/* What a session keeps of its listener; shared, and alive as long as somebody holds it. */
+struct front {
+	unsigned holders;
+	char *listener; /* its name */
+	char *hostname;
+	enum tls_mode tls;
+	enum auth_mode auth;
+};
+
+struct front *front_hold(struct front *front);
+void front_drop(struct front **front);
+
+struct acceptor *acceptor_new(struct smtpd *smtpd);
+void acceptor_free(struct acceptor **acceptor);
+/* A listening socket of the configuration that is being prepared; takes fd. */
+void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg, int fd);
+/* The certificate to use from the next commit on. why: 512 bytes. */
+enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity *msg, char *why);
+void acceptor_commit(struct acceptor *acceptor);
+void acceptor_rollback(struct acceptor *acceptor);
+/* Whether connections are taken now. */
+void acceptor_open(struct acceptor *acceptor, bool open);
+/* Closes all listeners for good. */
+void acceptor_stop(struct acceptor *acceptor);
+/* For new handshakes; NULL: there is no certificate. */
+struct tls_context *acceptor_tls(const struct acceptor *acceptor);
+/* The listener of this name in the configuration in force; NULL if it is gone. */
+struct front *acceptor_front(const struct acceptor *acceptor, const char *listener);
+
+#endif

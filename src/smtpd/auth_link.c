@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth_link.h"
+
+#include <string.h>
+
+#include "accept.h"
+#include "base/mem.h"
+#include "ipc/channel.h"
+#include "os/log.h"
+#include "policy/rights.h"
+#include "queue_link.h"
+#include "session.h"
+#include "sessions.h"
+#include "smtp/server.h"
+#include "smtpd.h"
+
+enum { SENDERS_MAX = 512 /* as in messages.def */ };
+
+struct auth_link {
+	struct smtpd *smtpd;
+	struct channel *channel; /* NULL: auth is not there */
+	char *mechanisms;
+	uint64_t standing_grant;
+	bool offered; /* AUTH_OFFER came from this auth */
+};
+
+void login_free(struct login **login)
+{
+	struct login *l = *login;
+
+	*login = NULL;
+	if (l == NULL)
+		return;
+	for (size_t i = 0; i < l->sender_count; i++)
+		mem_free(l->senders[i]);
+	mem_free(l->senders);
+	mem_free(l->account);
+	mem_free(l->mechanism);
+	mem_free(l->address);
+	mem_free(l);
+}
+
+bool login_may_send_as(const struct login *login, struct slice address)
+{
+	for (size_t i = 0; i < login->sender_count; i++) {
+		if (rights_match(slice_str(login->senders[i]), address))
+			return true;
+	}
+	return false;
+}
+
+static char *text_of(struct slice s)
+{
+	return mem_strndup(s.ptr, s.len);
+}
+
+static struct login *login_new(const struct msg_auth_ok *msg)
+{
+	struct login *login = mem_alloc(sizeof(*login));
+	struct ipc_list list = msg->senders;
+	struct rec_pattern pattern;
+
+	login->grant = msg->grant;
+	login->account = text_of(msg->account);
+	login->mechanism = text_of(msg->mechanism);
+	login->address = text_of(msg->address);
+	login->senders = mem_array(list.count, sizeof(char *));
+	while (login->sender_count < SENDERS_MAX && ipc_list_next(&list, IPC_REC_pattern, &pattern))
+		login->senders[login->sender_count++] = text_of(pattern.text);
+	return login;
+}
+
+/* The session that waits for this answer; NULL: it is over, or does not wait. */
+static struct session *waiting(const struct auth_link *link, uint64_t id)
+{
+	struct session *session = sessions_find(link->smtpd->sessions, id);
+
+	return session != NULL && session->auth_pending ? session : NULL;
+}
+
+static void log_login(const struct session *session, const char *event, struct slice account,
+		      struct slice mechanism, struct slice reason)
+{
+	log_event(LOG_INFO, event, LOG_TEXT("session", session->log_id),
+		  LOG_TEXT("listener", session->front->listener),
+		  LOG_TEXT("client", session->client), LOG_SLICE_IF("account", account),
+		  LOG_SLICE_IF("mech", mechanism), LOG_SLICE_IF("reason", reason));
+}
+
+static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
+{
+	struct session *session = waiting(link, msg->session);
+
+	if (session == NULL) {
+		auth_link_grant_end(link, msg->grant);
+		return;
+	}
+	session->auth_pending = false;
+	login_free(&session->login);
+	session->login = login_new(msg);
+	log_login(session, "login", msg->account, msg->mechanism, SLICE_LIT(""));
+	smtp_server_auth_ok(session->server);
+	session_resume(session);
+}
+
+static void fail(struct session *session, const struct msg_auth_fail *msg)
+{
+	unsigned code = msg->code >= 400 && msg->code <= 599 ? msg->code : 454;
+	char status[17];
+	char text[513];
+
+	session->auth_pending = false;
+	if (slice_copy(msg->status, status, sizeof(status)) != ERR_OK ||
+	    slice_copy(msg->text, text, sizeof(text)) != ERR_OK)
+		return; /* cannot be: the decoder has checked lengths and NULs */
+	log_login(session, "login-failed", msg->account, SLICE_LIT(""), msg->reason);
+	smtp_server_auth_fail(session->server, code, status, text);
+	session_resume(session);
+}
+
+static void fail_for_now(struct session *session, const char *reason)
+{
+	const struct msg_auth_fail msg = {
+		.code = 454,
+		.status = SLICE_LIT("4.7.0"),
+		.text = SLICE_LIT("Logins are not possible right now; try again in a moment"),
+		.reason = slice_str(reason),
+	};
+
+	fail(session, &msg);
+}
+
+static void on_challenge(struct auth_link *link, const struct msg_auth_challenge *msg)
+{
+	struct session *session = waiting(link, msg->session);
+
+	if (session == NULL)
+		return;
+	smtp_server_auth_challenge(session->server, msg->token);
+	session_resume(session);
+}
+
+struct lost {
+	uint64_t grant; /* 0: all */
+	struct slice reason;
+};
+
+static void lose_grant(struct session *session, void *arg)
+{
+	const struct lost *lost = arg;
+
+	if (session->login == NULL || session->login->lost ||
+	    (lost->grant != 0 && session->login->grant != lost->grant))
+		return;
+	session->login->lost = true;
+	log_event(LOG_INFO, "note", LOG_TEXT("session", session->log_id),
+		  LOG_TEXT("account", session->login->account),
+		  LOG_TEXT("text", "the login is no longer valid"),
+		  LOG_SLICE_IF("reason", lost->reason));
+}
+
+static void renew_options(struct session *session, void *arg)
+{
+	struct smtp_server_options options;
+
+	(void)arg;
+	if (session->server == NULL)
+		return;
+	session_options(session, &options);
+	smtp_server_set_options(session->server, &options);
+}
+
+static void on_offer(struct auth_link *link, const struct msg_auth_offer *msg)
+{
+	char *before = link->mechanisms;
+
+	link->offered = true;
+	link->standing_grant = msg->standing_grant;
+	link->mechanisms = text_of(msg->mechanisms);
+	sessions_each(link->smtpd->sessions, renew_options, NULL);
+	mem_free(before);
+	smtpd_update(link->smtpd);
+}
+
+static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,
+			   int fd)
+{
+	struct auth_link *link = arg;
+	union {
+		struct msg_auth_challenge challenge;
+		struct msg_auth_ok ok;
+		struct msg_auth_fail fail;
+		struct msg_grant_lost lost;
+		struct msg_auth_offer offer;
+		struct msg_grants_synced synced;
+	} msg;
+	struct session *session;
+	enum err err;
+
+	(void)channel;
+	if (fd >= 0 ||
+	    (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
+	     type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED))
+		return ERR_SYNTAX;
+	err = ipc_decode(type, payload, &msg);
+	if (err != ERR_OK)
+		return err;
+	if (type == IPC_AUTH_CHALLENGE) {
+		on_challenge(link, &msg.challenge);
+	} else if (type == IPC_AUTH_OK) {
+		on_ok(link, &msg.ok);
+	} else if (type == IPC_AUTH_FAIL) {
+		session = waiting(link, msg.fail.session);
+		if (session != NULL)
+			fail(session, &msg.fail);
+	} else if (type == IPC_GRANT_LOST) {
+		struct lost lost = {msg.lost.grant, msg.lost.reason};
+
+		if (lost.grant != 0)
+			sessions_each(link->smtpd->sessions, lose_grant, &lost);
+	} else if (type == IPC_AUTH_OFFER) {
+		on_offer(link, &msg.offer);
+	} else {
+		queue_link_synced(link->smtpd->queue, msg.synced.queue_incarnation);
+	}
+	return ERR_OK;
+}
+
+static void fail_pending(struct session *session, void *arg)
+{
+	(void)arg;
+	if (session->auth_pending)
+		fail_for_now(session, "the auth process ended");
+}
+
+/* The channel is over: everything that rested on it is. */
+static void gone(struct auth_link *link)
+{
+	struct lost all = {0, SLICE_LIT("the auth process ended")};
+
+	channel_free(&link->channel);
+	link->offered = false;
+	link->standing_grant = 0;
+	sessions_each(link->smtpd->sessions, fail_pending, NULL);
+	sessions_each(link->smtpd->sessions, lose_grant, &all);
+	smtpd_update(link->smtpd);
+}
+
+static void on_ended(void *arg, struct channel *channel, enum channel_end how, const char *why)
+{
+	struct auth_link *link = arg;
+
+	(void)channel;
+	if (how == CHANNEL_BROKEN)
+		log_note(LOG_ERROR, "auth sent what it must not: %s", why);
+	gone(link);
+}
+
+static const struct channel_handlers handlers = {.message = on_message, .ended = on_ended};
+
+struct auth_link *auth_link_new(struct smtpd *smtpd)
+{
+	struct auth_link *link = mem_alloc(sizeof(*link));
+
+	link->smtpd = smtpd;
+	link->mechanisms = mem_strdup("");
+	return link;
+}
+
+void auth_link_free(struct auth_link **link)
+{
+	if (*link == NULL)
+		return;
+	channel_free(&(*link)->channel);
+	mem_free((*link)->mechanisms);
+	MEM_FREE(*link);
+}
+
+void auth_link_peer(struct auth_link *link, int fd, uint32_t incarnation)
+{
+	(void)incarnation;
+	if (link->channel != NULL)
+		gone(link);
+	link->channel = channel_new(link->smtpd->loop, fd, "auth", &handlers, link);
+}
+
+bool auth_link_ready(const struct auth_link *link)
+{
+	return link->channel != NULL && link->offered;
+}
+
+const char *auth_link_mechanisms(const struct auth_link *link)
+{
+	return link->mechanisms;
+}
+
+uint64_t auth_link_standing_grant(const struct auth_link *link)
+{
+	return link->standing_grant;
+}
+
+void auth_link_start(struct auth_link *link, struct session *session,
+		     const struct smtp_server_event *event)
+{
+	const struct msg_auth_start msg = {
+		.session = session->id,
+		.listener = slice_str(session->front->listener),
+		.client = slice_str(session->client),
+		.tls = smtp_server_tls(session->server),
+		.mechanism = slice_str(event->mechanism),
+		.has_token = event->has_text,
+		.token = event->has_text ? event->text : SLICE_LIT(""),
+		.log_id = slice_str(session->log_id),
+	};
+
+	session->auth_pending = true;
+	if (!auth_link_ready(link) || channel_send(link->channel, IPC_AUTH_START, &msg) != ERR_OK)
+		fail_for_now(session, "the auth process is not there");
+}
+
+void auth_link_token(struct auth_link *link, struct session *session, struct slice token)
+{
+	const struct msg_auth_token msg = {.session = session->id, .token = token};
+
+	if (!session->auth_pending || link->channel == NULL ||
+	    channel_send(link->channel, IPC_AUTH_TOKEN, &msg) != ERR_OK)
+		fail_for_now(session, "the auth process is not there");
+}
+
+void auth_link_cancel(struct auth_link *link, struct session *session)
+{
+	const struct msg_auth_cancel msg = {.session = session->id};
+
+	session->auth_pending = false;
+	if (link->channel != NULL)
+		(void)channel_send(link->channel, IPC_AUTH_CANCEL, &msg);
+}
+
+void auth_link_grant_end(struct auth_link *link, uint64_t grant)
+{
+	const struct msg_grant_end msg = {.grant = grant};
+
+	if (link->channel != NULL)
+		(void)channel_send(link->channel, IPC_GRANT_END, &msg);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The channel to auth: SASL tokens pass through as they are, what comes back is a login with its
+ * sender rights, or a refusal. When auth dies its exchanges fail for now (454), and those who are
+ * logged in get 421 at their next MAIL, since the grants died with it.
+ */
+#ifndef POSTERN_SMTPD_AUTH_LINK_H
+#define POSTERN_SMTPD_AUTH_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct auth_link;
+struct session;
+struct smtp_server_event;
+struct smtpd;
+
+struct login {
+	uint64_t grant;
+	char *account;
+	char *mechanism;
+	char *address;  /* for a missing From; "" none */
+	char **senders; /* patterns (policy/rights.h) */
+	size_t sender_count;
+	bool lost; /* the grant is: 421 at the next MAIL */
+};
+
+void login_free(struct login **login);
+bool login_may_send_as(const struct login *login, struct slice address);
+
+struct auth_link *auth_link_new(struct smtpd *smtpd);
+void auth_link_free(struct auth_link **link);
+/* A new channel, in place of one that died; takes fd. */
+void auth_link_peer(struct auth_link *link, int fd, uint32_t incarnation);
+/* It is there and has said what it offers. */
+bool auth_link_ready(const struct auth_link *link);
+/* "PLAIN LOGIN"; "" before it is known. Valid until it offers something else. */
+const char *auth_link_mechanisms(const struct auth_link *link);
+/* The grant for mail to accept_for; 0: none. */
+uint64_t auth_link_standing_grant(const struct auth_link *link);
+
+void auth_link_start(struct auth_link *link, struct session *session,
+		     const struct smtp_server_event *event);
+void auth_link_token(struct auth_link *link, struct session *session, struct slice token);
+/* The session gives up its exchange. */
+void auth_link_cancel(struct auth_link *link, struct session *session);
+void auth_link_grant_end(struct auth_link *link, uint64_t grant);
+
+#endif

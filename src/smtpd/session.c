@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "accept.h"
+#include "auth_link.h"
+#include "base/base32.h"
+#include "base/mem.h"
+#include "events.h"
+#include "os/log.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include "os/os.h"
+#include "queue_link.h"
+#include "sessions.h"
+#include "smtp/server.h"
+#include "smtpd.h"
+#include "tls/tls.h"
+#include "transaction.h"
+
+enum {
+	READS_AT_ONCE = 8,        /* of up to SMTP_INPUT_MAX bytes, then others have their turn */
+	ANSWER_TIME = 10 * 60000, /* ms that auth and queue have for an answer */
+	OUTPUT_LARGE = 16 * 1024,
+	CLOSING_TIME = 5000, /* ms for the last reply to leave */
+};
+
+/* What all sessions read into; nothing stays in it. */
+static char scratch[SMTP_INPUT_MAX];
+
+static bool waits_for_us(const struct session *session)
+{
+	return session->stalled ||
+	       (session->server != NULL && smtp_server_phase(session->server) == SMTP_PHASE_ANSWER);
+}
+
+/* A client that waits for us, or reads no replies, is not read from: that bounds what it costs. */
+static bool may_read(const struct session *session)
+{
+	return session->state == SESSION_OPEN && !session->eof && !session->stalled &&
+	       !session->write_blocked && smtp_server_phase(session->server) != SMTP_PHASE_ANSWER &&
+	       smtp_server_room(session->server) > 0;
+}
+
+static void watch_for(struct session *session, int events)
+{
+	if (session->armed == events)
+		return;
+	session->armed = (uint8_t)events;
+	watch_set(session->watch, events);
+}
+
+/* Asks for more at once, for less only when it was woken in vain: that saves system calls. */
+static void update_watch(struct session *session, bool woken_in_vain)
+{
+	int events = 0;
+
+	if (session->state == SESSION_HANDSHAKE)
+		events = stream_wants(session->stream);
+	else if (may_read(session))
+		events = WATCH_READ;
+	if (session->write_blocked)
+		events |= WATCH_WRITE;
+	if (events == 0 && !woken_in_vain && session->armed == WATCH_READ && !session->eof)
+		return;
+	watch_for(session, events);
+}
+
+static void set_deadline(struct session *session, uint64_t in_ms)
+{
+	int64_t now = loop_now(session->smtpd->loop);
+
+	session->deadline = now + (int64_t)in_ms;
+	if (session->login_by != 0 && session->login == NULL &&
+	    session->login_by < session->deadline)
+		session->deadline = session->login_by;
+	/* The timer that runs looks at the deadline itself; most deadlines only move back. */
+	if (session->timer_at == 0 || session->deadline < session->timer_at) {
+		session->timer_at = session->deadline;
+		timer_set(session->timer,
+			  session->deadline > now ? (uint64_t)(session->deadline - now) : 0);
+	}
+}
+
+static void renew_deadline(struct session *session)
+{
+	const struct config_timeouts *timeouts = &session->smtpd->config->timeouts;
+
+	if (waits_for_us(session))
+		set_deadline(session, ANSWER_TIME);
+	else if (smtp_server_phase(session->server) == SMTP_PHASE_BODY)
+		set_deadline(session, timeouts->data_block);
+	else
+		set_deadline(session, timeouts->command);
+}
+
+static void log_end(const struct session *session, const char *reason)
+{
+	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
+		  LOG_TEXT("listener", session->front->listener),
+		  LOG_TEXT("client", session->client), LOG_TEXT("reason", reason));
+}
+
+void session_close(struct session *session, unsigned code, const char *status, const char *text)
+{
+	if (session->state == SESSION_CLOSING)
+		return;
+	if (session->server == NULL || session->state != SESSION_OPEN) {
+		session->state = SESSION_CLOSING;
+		sessions_mark(session->smtpd->sessions, session);
+		set_deadline(session, CLOSING_TIME);
+		return;
+	}
+	smtp_server_close(session->server, code, status, text);
+	session_resume(session);
+}
+
+static void time_over(void *arg)
+{
+	struct session *session = arg;
+	int64_t now = loop_now(session->smtpd->loop);
+
+	session->timer_at = 0;
+	if (session->deadline > now) {
+		session->timer_at = session->deadline;
+		timer_set(session->timer, (uint64_t)(session->deadline - now));
+		return;
+	}
+	if (session->state == SESSION_HANDSHAKE)
+		log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
+			  LOG_TEXT("listener", session->front->listener),
+			  LOG_TEXT("client", session->client),
+			  LOG_TEXT("reason", "the TLS handshake took too long"));
+	/* Whoever does not take our last words has had them. */
+	if (session->state != SESSION_OPEN || session->write_blocked) {
+		session_end(session);
+		return;
+	}
+	session->stalled = false;
+	if (session->login_by != 0 && session->login == NULL && now >= session->login_by)
+		session_close(session, 421, "4.4.2", "No login within the time; closing");
+	else
+		session_close(session, 421, "4.4.2", "Timeout; closing");
+}
+
+void session_options(const struct session *session, struct smtp_server_options *options_out)
+{
+	const struct config *config = session->smtpd->config;
+	const struct front *front = session->front;
+
+	*options_out = (struct smtp_server_options){
+		.hostname = front->hostname,
+		.mechanisms = auth_link_mechanisms(session->smtpd->auth),
+		.auth = front->auth == AUTH_MODE_REQUIRED   ? SMTP_AUTH_REQUIRED
+			: front->auth == AUTH_MODE_OPTIONAL ? SMTP_AUTH_OPTIONAL
+							    : SMTP_AUTH_OFF,
+		.starttls = front->tls == TLS_MODE_STARTTLS &&
+			    acceptor_tls(session->smtpd->acceptor) != NULL,
+		.tls = front->tls == TLS_MODE_IMPLICIT,
+		.bare_newline_repair = true,
+		.message_size = config->limits.message_size,
+		.recipients = config->limits.recipients,
+		.errors = config->limits.errors,
+	};
+}
+
+static void begin_smtp(struct session *session)
+{
+	struct smtp_server_options options;
+
+	session_options(session, &options);
+	session->server = smtp_server_new(&options);
+	session->state = SESSION_OPEN;
+	smtp_server_greet(session->server);
+	set_deadline(session, session->smtpd->config->timeouts.command);
+	session_resume(session);
+}
+
+static void read_some(struct session *session);
+
+static void handshake(struct session *session)
+{
+	char why[TLS_WHY_MAX];
+	enum err err = stream_handshake(session->stream, why);
+
+	if (err == ERR_AGAIN) {
+		update_watch(session, true);
+		return;
+	}
+	if (err != ERR_OK) {
+		log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
+			  LOG_TEXT("listener", session->front->listener),
+			  LOG_TEXT("client", session->client), LOG_TEXT("reason", why));
+		session_end(session);
+		return;
+	}
+	if (session->server == NULL) {
+		begin_smtp(session);
+	} else {
+		session->state = SESSION_OPEN;
+		events_forget_login(session);
+		smtp_server_tls_done(session->server);
+		renew_deadline(session);
+	}
+	/* What came right behind the handshake may be in OpenSSL's hands already. */
+	read_some(session);
+}
+
+/* Takes the stream to TLS; false: the session is gone. */
+static void begin_tls(struct session *session)
+{
+	struct tls_context *context = acceptor_tls(session->smtpd->acceptor);
+
+	session->state = SESSION_HANDSHAKE;
+	session->greeted = true;
+	set_deadline(session, session->smtpd->config->timeouts.handshake);
+	if (context == NULL || stream_start_tls(session->stream, context, NULL) != ERR_OK) {
+		log_end(session, "TLS could not be started");
+		session_end(session);
+		return;
+	}
+	handshake(session);
+}
+
+/* A client that was set to "SSL/TLS" on a port that begins in clear: say so (users.md 40). */
+static bool is_tls_hello(struct session *session, const char *bytes, size_t len)
+{
+	if (session->greeted)
+		return false;
+	session->greeted = true;
+	if (len < 2 || bytes[0] != 0x16 || bytes[1] != 0x03)
+		return false;
+	log_end(session,
+		"the client speaks TLS at once on a port that begins in clear: it should use "
+		"STARTTLS, or a port with implicit TLS (465)");
+	session_close(session, 421, "4.7.0", "This port begins in clear; use STARTTLS");
+	return true;
+}
+
+static void read_some(struct session *session)
+{
+	struct sessions *sessions = session->smtpd->sessions;
+	unsigned reads = 0;
+	size_t most = 0;
+	size_t room;
+	size_t len;
+	enum err err = ERR_OK;
+
+	while (may_read(session) && reads++ < READS_AT_ONCE) {
+		room = smtp_server_room(session->server);
+		err = stream_read(session->stream, scratch,
+				  room < sizeof(scratch) ? room : sizeof(scratch), &len);
+		if (err != ERR_OK)
+			break;
+		most = len > most ? len : most;
+		if (is_tls_hello(session, scratch, len))
+			break;
+		smtp_server_feed(session->server, slice_of(scratch, len));
+		session_pump(session);
+	}
+	if (err == ERR_EOF)
+		session->eof = true; /* what it is still owed is sent first */
+	else if (err != ERR_OK && err != ERR_AGAIN) {
+		session_end(session);
+		return;
+	}
+	if (session->login == NULL)
+		explicit_bzero(scratch, most); /* there may have been a password in it */
+	if (session->eof || stream_pending(session->stream) ||
+	    buf_len(smtp_server_output(session->server)) > 0)
+		sessions_mark(sessions, session);
+	update_watch(session, false);
+}
+
+static void socket_ready(void *arg, int events)
+{
+	struct session *session = arg;
+
+	sessions_touch(session->smtpd->sessions, session);
+	if (session->state == SESSION_HANDSHAKE) {
+		handshake(session);
+		return;
+	}
+	if ((events & WATCH_WRITE) != 0 && session->write_blocked)
+		sessions_mark(session->smtpd->sessions, session);
+	if ((events & WATCH_READ) == 0)
+		return;
+	if (may_read(session))
+		read_some(session);
+	else
+		update_watch(session, true);
+}
+
+void session_pump(struct session *session)
+{
+	struct smtp_server_event event;
+	bool any = false;
+
+	if (session->pumping)
+		return;
+	session->pumping = true;
+	while (session->state == SESSION_OPEN && !session->stalled &&
+	       smtp_server_next(session->server, &event)) {
+		any = true;
+		events_handle(session, &event);
+	}
+	session->pumping = false;
+	if (any && session->state == SESSION_OPEN)
+		renew_deadline(session);
+	if (session->state == SESSION_CLOSING)
+		set_deadline(session, CLOSING_TIME);
+	if (buf_len(smtp_server_output(session->server)) > 0 || session->state != SESSION_OPEN)
+		sessions_mark(session->smtpd->sessions, session);
+}
+
+void session_resume(struct session *session)
+{
+	session_pump(session);
+	sessions_mark(session->smtpd->sessions, session);
+}
+
+/* false: the session is gone. */
+static bool send_output(struct session *session)
+{
+	struct buf *out = smtp_server_output(session->server);
+	size_t sent;
+	size_t had;
+	enum err err;
+
+	session->write_blocked = false;
+	had = buf_len(out);
+	while (buf_len(out) > 0) {
+		struct slice data = buf_data(out);
+
+		err = stream_write(session->stream, data.ptr, data.len, &sent);
+		if (err == ERR_AGAIN) {
+			session->write_blocked = true;
+			return true;
+		}
+		if (err != ERR_OK) {
+			session_end(session);
+			return false;
+		}
+		buf_consume(out, sent);
+	}
+	/* A machine with much unsent output does no more commands until it is sent. */
+	if (had >= OUTPUT_LARGE)
+		session_pump(session);
+	return true;
+}
+
+/* What the client sent and we never read would turn our close into a reset, which can cost the
+ * client our last words. */
+static void drain(struct session *session)
+{
+	size_t len;
+
+	for (unsigned i = 0; i < READS_AT_ONCE; i++) {
+		if (stream_read(session->stream, scratch, sizeof(scratch), &len) != ERR_OK)
+			break;
+	}
+	explicit_bzero(scratch, sizeof(scratch));
+}
+
+void session_flush(struct session *session)
+{
+	if (session->server != NULL && session->state != SESSION_HANDSHAKE && !send_output(session))
+		return;
+	if (session->write_blocked) {
+		update_watch(session, false);
+		return;
+	}
+	if (session->state == SESSION_CLOSING) {
+		if (session->server != NULL)
+			drain(session);
+		session_end(session);
+	} else if (session->state == SESSION_TLS_NEXT) {
+		begin_tls(session);
+	} else if (session->eof && !waits_for_us(session)) {
+		session_end(session);
+	} else if (session->state == SESSION_OPEN && may_read(session) &&
+		   stream_pending(session->stream)) {
+		read_some(session);
+	} else {
+		update_watch(session, false);
+	}
+}
+
+void session_shrink(struct session *session)
+{
+	stream_idle(session->stream);
+	if (session->server != NULL && buf_len(smtp_server_output(session->server)) == 0)
+		buf_release(smtp_server_output(session->server));
+}
+
+struct session *session_new(struct smtpd *smtpd, uint64_t id, int fd, const char *client,
+			    struct front *front)
+{
+	struct session *session = mem_alloc(sizeof(*session));
+	char digits[BASE32_U64_MAX + 1];
+
+	net_no_delay(fd);
+	session->smtpd = smtpd;
+	session->id = id;
+	session->front = front_hold(front);
+	session->stream = stream_new(fd);
+	session->watch = watch_new(smtpd->loop, fd, socket_ready, session);
+	session->timer = timer_new(smtpd->loop, time_over, session);
+	snprintf(session->client, sizeof(session->client), "%s", client);
+	/* The top bit set: always enough digits. */
+	base32_u64(os_random_u64() | (uint64_t)1 << 63, digits);
+	memcpy(session->log_id, digits + 1, SESSION_LOG_ID);
+	return session;
+}
+
+void session_start(struct session *session)
+{
+	const struct config_timeouts *timeouts = &session->smtpd->config->timeouts;
+
+	if (session->front->auth == AUTH_MODE_REQUIRED)
+		session->login_by = loop_now(session->smtpd->loop) + (int64_t)timeouts->login;
+	if (session->front->tls == TLS_MODE_IMPLICIT)
+		begin_tls(session);
+	else
+		begin_smtp(session);
+}
+
+void session_end(struct session *session)
+{
+	if (session->auth_pending)
+		auth_link_cancel(session->smtpd->auth, session);
+	transaction_drop(session);
+	events_forget_login(session);
+	queue_link_unstall(session->smtpd->queue, session);
+	smtp_server_free(&session->server);
+	timer_free(&session->timer);
+	watch_free(&session->watch);
+	stream_free(&session->stream);
+	front_drop(&session->front);
+	sessions_remove(session->smtpd->sessions, session);
+	mem_free(session);
+}
+
+struct slice session_tls_text(const struct session *session, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (stream_is_tls(session->stream))
+		snprintf(text, size, "%s with cipher %s", stream_version(session->stream),
+			 stream_cipher(session->stream));
+	return slice_str(text);
+}

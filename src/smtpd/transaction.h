@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One message, from MAIL to the final reply. Its header is gathered and fixed up, then the body
+ * goes into a chunk of at most IPC_CHUNK bytes: a message that fits goes to queue in one SUBMIT
+ * after its final dot, a larger one is streamed as the chunk fills. Without credit the session
+ * stalls, and with it the client.
+ *
+ *	ENVELOPE --> BODY --> DOT --> SENT --> (reply)
+ *	                               |  queue dies
+ *	                              HELD --> (the next queue knows: reply; or no reply)
+ *
+ * What is refused in the body is read to its end all the same, then answered. A message that is
+ * SENT or HELD outlives its session, for the log and for order.
+ */
+#ifndef POSTERN_SMTPD_TRANSACTION_H
+#define POSTERN_SMTPD_TRANSACTION_H
+
+#include "base/hash.h"
+#include "base/msgid.h"
+#include "ipc/message.h"
+#include "message/header.h"
+
+struct session;
+struct smtp_mail;
+struct smtp_rcpt;
+
+enum transaction_state {
+	TRANSACTION_ENVELOPE,
+	TRANSACTION_BODY,
+	TRANSACTION_DOT,
+	TRANSACTION_SENT,
+	TRANSACTION_HELD,
+};
+
+/* What will be said at the end. */
+struct verdict {
+	unsigned code;
+	char status[12];
+	char text[512];
+};
+
+/* What the log line of an accepted message needs and the session may not know any more. */
+struct accepted {
+	char log_id[16];
+	char client[64];
+	char message_id[256];
+	char added[64];
+	char tls[96];
+	bool repaired; /* bare CR or LF became CR LF */
+};
+
+struct transaction {
+	struct session *session; /* NULL: it is over; only when SENT or HELD */
+	enum transaction_state state;
+	uint64_t grant;
+	char *account; /* "" not logged in */
+	char *sender;
+	struct ipc_list_builder recipients;
+	char *first_recipient; /* NULL: none yet */
+	uint32_t flags;        /* enum ipc_mail_flag */
+	uint64_t size_hint;
+	struct msgid id;         /* from DATA on */
+	uint32_t incarnation;    /* of the queue that gave the key */
+	struct verdict *verdict; /* NULL: nothing is wrong so far */
+	struct accepted *accepted;
+	struct header_gather gather;
+	struct buf head;      /* the new header, what of it is not in the chunk yet */
+	struct buf chunk;     /* IPC_CHUNK at most */
+	struct slice pending; /* the rest of the machine's part, while stalled */
+	uint64_t size;        /* bytes that went into chunks */
+	bool opened;          /* it is being streamed: SUBMIT_OPEN was sent */
+	UT_hash_handle hh;    /* queue_link.c: those it knows, by id.key */
+};
+
+/* Answers to the machine's events. */
+void transaction_mail(struct session *session, const struct smtp_mail *mail);
+void transaction_rcpt(struct session *session, const struct smtp_rcpt *rcpt);
+void transaction_data(struct session *session);
+void transaction_body(struct session *session, struct slice text);
+/* The machine will refuse the message. */
+void transaction_body_refused(struct session *session);
+/* repaired: line ends were not all CR LF, and were made so. */
+void transaction_end(struct session *session, bool repaired);
+/* RSET, or the session ends: forgets what can be forgotten. */
+void transaction_drop(struct session *session);
+
+/* There is credit again: goes on where the session stalled. */
+void transaction_go_on(struct session *session);
+/* The message will be refused with this; the rest of it is thrown away. */
+void transaction_spoil(struct transaction *transaction, unsigned code, const char *status,
+		       const char *text, const char *reason);
+/* queue has answered: for good. text: queue's words, may be "". */
+void transaction_answered(struct transaction *transaction, enum ipc_verdict verdict,
+			  struct slice text);
+/* Answers with what spoiled it, and forgets it. */
+void transaction_answer_verdict(struct transaction *transaction);
+/* Why the account may not use this address, and which it may. */
+void transaction_explain_sender(const struct session *session, struct slice address, char *text,
+				size_t size);
+void transaction_free(struct transaction **transaction);
+
+#endif
