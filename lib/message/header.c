@@ -84,19 +84,21 @@ static bool is_blank(char c)
 enum err header_next(struct slice *rest, struct header_field *field_out)
 {
 	struct slice s = *rest;
-	size_t colon = 0;
+	size_t name = 0;
+	size_t colon;
 	size_t end;
 	size_t line;
 
 	if (s.len == 0 || slice_starts(s, "\r\n"))
 		return ERR_EOF;
-	/* A field's name: printable, no blank, no colon (RFC 5322 2.2). */
-	while (colon < s.len && s.ptr[colon] != ':') {
-		if (!ascii_is_print(s.ptr[colon]) || s.ptr[colon] == ' ')
-			return ERR_SYNTAX;
+	/* A field's name: printable, no blank, no colon (RFC 5322 2.2); blanks behind it: 4.5.8. */
+	while (name < s.len && s.ptr[name] != ':' && s.ptr[name] != ' ' &&
+	       ascii_is_print(s.ptr[name]))
+		name++;
+	colon = name;
+	while (colon < s.len && is_blank(s.ptr[colon]))
 		colon++;
-	}
-	if (colon == 0 || colon == s.len)
+	if (name == 0 || colon == s.len || s.ptr[colon] != ':')
 		return ERR_SYNTAX;
 	end = line_length(s);
 	if (end == 0)
@@ -107,7 +109,8 @@ enum err header_next(struct slice *rest, struct header_field *field_out)
 			return ERR_SYNTAX;
 		end += line;
 	}
-	field_out->name = slice_head(s, colon);
+	field_out->name = slice_head(s, name);
+	field_out->odd = colon != name;
 	field_out->whole = slice_head(s, end);
 	field_out->value = slice_of(s.ptr + colon + 1, end - 2 - (colon + 1));
 	*rest = slice_skip(s, end);

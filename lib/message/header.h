@@ -36,10 +36,11 @@ struct header_field {
 	struct slice name;  /* "From" */
 	struct slice value; /* folded as it came, without the final CRLF */
 	struct slice whole; /* name, colon, value, final CRLF */
+	bool odd;           /* blanks stand before the colon: programs differ on what that is */
 };
 /*
  * Takes the next field off *rest. ERR_EOF at the end of the header; ERR_SYNTAX: a line that is
- * no field (white space at the start of the header, a name with blanks, no colon).
+ * no field (white space at the start of the header, a blank inside the name, no colon).
  */
 enum err header_next(struct slice *rest, struct header_field *field_out);
 

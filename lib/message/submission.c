@@ -121,9 +121,15 @@ static void note_message_id(struct pass *pass, struct slice value)
 /* Looks at one field; returns whether it stays in the header. */
 static bool look_at(struct pass *pass, const struct header_field *field)
 {
+	enum field_kind kind = field_kind(field->name);
 	bool fix = pass->submission->fix;
 
-	switch (field_kind(field->name)) {
+	/* "From :" is From to some programs and nothing to others (E2). */
+	if (fix && field->odd && kind != FIELD_OTHER) {
+		refuse(pass, SUBMISSION_HEADER_SYNTAX, "a blank before the colon: ", field->name);
+		return true;
+	}
+	switch (kind) {
 	case FIELD_RECEIVED:
 		pass->hops++;
 		return true;

@@ -79,7 +79,8 @@ static void gather_is_bounded(void **state)
 
 static void fields_in_order(void **state)
 {
-	struct slice rest = SLICE_LIT("From: a@b\r\nSubject:one\r\n\ttwo\r\n three\r\nX:\r\n\r\n");
+	struct slice rest = SLICE_LIT(
+		"From: a@b\r\nSubject:one\r\n\ttwo\r\n three\r\nX:\r\nOdd \t: :x\r\n\r\n");
 	struct header_field field;
 
 	(void)state;
@@ -92,6 +93,11 @@ static void fields_in_order(void **state)
 	assert_int_equal(header_next(&rest, &field), ERR_OK);
 	assert_true(slice_is(field.name, "X"));
 	assert_true(slice_is(field.value, ""));
+	assert_false(field.odd);
+	assert_int_equal(header_next(&rest, &field), ERR_OK);
+	assert_true(slice_is(field.name, "Odd"));
+	assert_true(slice_is(field.value, " :x"));
+	assert_true(field.odd);
 	assert_int_equal(header_next(&rest, &field), ERR_EOF);
 	assert_true(slice_is(rest, "\r\n"));
 }
@@ -101,7 +107,9 @@ static void not_fields(void **state)
 	static const struct slice bad[] = {
 		{" From: a@b\r\n", 12},
 		{"\tFrom: a@b\r\n", 12},
-		{"From : a@b\r\n", 12},
+		{"From a: a@b\r\n", 13},
+		{"From  a", 7},
+		{" : a", 4},
 		{"From\r\n : a@b\r\n", 14},
 		{"From\r\n", 6},
 		{": a\r\n", 5},

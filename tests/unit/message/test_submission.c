@@ -93,7 +93,7 @@ static void whole_header_stays(void **state)
 {
 	struct fixture *fixture = *state;
 	const char *header = "FROM: Alice <alice@example.org>\r\ndate: yesterday\r\n"
-			     "Message-Id:\r\n <x@y>\r\nX-Odd:   \r\n  folded  \r\n\r\n";
+			     "Message-Id:\r\n <x@y>\r\nX-Odd  :   \r\n  folded  \r\n\r\n";
 	char want[1024];
 
 	snprintf(want, sizeof(want), "%s%s", RECEIVED, header);
@@ -163,6 +163,7 @@ static void identities_are_checked(void **state)
 		       SUBMISSION_FROM_SYNTAX);
 	expect_refused(fixture, "From:\r\n\r\n", SUBMISSION_FROM_SYNTAX);
 	expect_refused(fixture, "From : alice@example.org\r\n\r\n", SUBMISSION_HEADER_SYNTAX);
+	expect_refused(fixture, "Bcc\t: x@y\r\n\r\n", SUBMISSION_HEADER_SYNTAX);
 	expect_refused(fixture, " From: alice@example.org\r\n\r\n", SUBMISSION_HEADER_SYNTAX);
 	expect_refused(fixture, "From\r\n : alice@example.org\r\n\r\n", SUBMISSION_HEADER_SYNTAX);
 	expect_refused(fixture, "From: alice@example.org\r\nFrom\rx: b\r\n\r\n",
