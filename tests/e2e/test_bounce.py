@@ -52,7 +52,7 @@ def test_bounce(world):
     assert "550 5.1.1 No such user here" in recipient["Diagnostic-Code"]
     assert original.get_content_type() in ("message/rfc822", "text/rfc822-headers")
     assert "Will come back" in original.as_string()
-    assert server.events("bounced") and server.events("failed", to="nobody@sink.example")
+    assert server.events("bounced") and server.events("failed", recipient="nobody@sink.example")
 
 
 def test_no_defects(world):
@@ -73,7 +73,7 @@ def test_a_bounce_that_bounces_ends(world):
             return  # accounts may not use the null sender: nothing to loop
         client.rcpt("nobody@sink.example")
         client.data(mail.message("From nobody"))
-    wait_for(lambda: server.events("failed", **{"from": ""}), lambda: server.tail())
+    wait_for(lambda: server.events("failed", sender=""), lambda: server.tail())
     assert len(server.events("bounced")) == known
 
 

@@ -72,7 +72,7 @@ def test_client(chain, tmp_path, client, implicit):
     ours = [value for name, value in fields if name == "Received" and "by mail.example.org" in value]
     assert len(ours) == 1, fields
     assert "ESMTPSA" in ours[0] and "alice" not in ours[0].replace("bob@sink.example", ""), ours[0]
-    log = server.wait_event("delivered", **{"to": "bob@sink.example"})
+    log = server.wait_event("delivered", recipient="bob@sink.example")
     assert log
 
 

@@ -102,8 +102,8 @@ def test_domain_without_mail_servers_bounces(world):
 def test_mx_whose_name_has_no_address(world):
     server = world[0]
     server.send(mail.message("Hollow MX"), ["bob@hollow.example"])
-    wait_for(lambda: server.events("deferred", to="bob@hollow.example") or
-             server.events("failed", to="bob@hollow.example"), lambda: server.tail())
+    wait_for(lambda: server.events("deferred", recipient="bob@hollow.example") or
+             server.events("failed", recipient="bob@hollow.example"), lambda: server.tail())
 
 
 def test_no_answer_from_the_name_server_defers(unpacked):
@@ -112,7 +112,7 @@ def test_no_answer_from_the_name_server_defers(unpacked):
     with Postern(routes=routes) as server:
         server.send(mail.message(), ["bob@several.example"])
         deferred = wait_for(lambda: server.events("deferred"), lambda: server.tail(), 60)[0]
-        assert deferred["to"] == "bob@several.example"
+        assert deferred["recipient"] == "bob@several.example"
 
 
 def test_private_addresses_only_when_allowed(unpacked):

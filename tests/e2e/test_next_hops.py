@@ -63,9 +63,9 @@ def test_lmtp_recipients_have_results_of_their_own():
     with Sink(lmtp=True, answers=answers) as sink:
         with Postern(routes=f'route "all" {{{{ via = "lmtp:127.0.0.1:{sink.port}" }}}}\n') as server:
             server.send(mail.message(), ["first@sink.example", "second@sink.example"])
-            failed = server.wait_event("failed", to="first@sink.example")
+            failed = server.wait_event("failed", recipient="first@sink.example")
             assert "Mailbox full" in str(failed), failed
-            server.wait_event("delivered", to="second@sink.example")
+            server.wait_event("delivered", recipient="second@sink.example")
 
 
 def test_smart_host_with_login(tls_folder, tmp_path):
@@ -159,7 +159,7 @@ def test_a_dead_destination_holds_up_nobody():
             server.send(mail.message("For the living"), ["c@live.example"])
             sink.wait(1)
             assert time.monotonic() - start < 5
-            server.wait_event("deferred", to="a@dead.example")
+            server.wait_event("deferred", recipient="a@dead.example")
             server.process.popen.terminate()  # while relay still waits for the slow one
             assert server.process.popen.wait(30) == 0
             server.expect_deaths = True

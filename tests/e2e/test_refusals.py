@@ -61,7 +61,7 @@ def test_relaying_denied(server):
         raw.command("MAIL FROM:<someone@elsewhere.example>", 250)
         assert raw.command("RCPT TO:<bob@sink.example>").startswith("550 5.7.1")
         raw.command("RCPT TO:<bob@ours.example>", 250)
-    refused = server.wait_event("refused", to="bob@sink.example")
+    refused = server.wait_event("refused", recipient="bob@sink.example")
     assert refused["listener"] == "mta" and "550" in str(refused), refused
 
 
