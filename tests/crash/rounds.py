@@ -42,17 +42,65 @@ class Books:
         return [line.split(" ", 4) for line in data[:end].decode("ascii", "replace").splitlines()]
 
 
+class Accounts:
+    """What was sent and what arrived, and whether that is what was promised."""
+
+    def __init__(self):
+        self.acknowledged, self.unwanted = set(), {}  # ids; id -> what became of it
+        self.unknown = set()
+        self.arrived = collections.Counter()
+        self.duplicates = collections.Counter()  # target -> second arrivals in its round
+        self.sums = {}
+        self.wrong = set()  # arrived with other bytes than were sent
+
+    def _sum(self, name, checksum):
+        if self.sums.setdefault(name, checksum) != checksum:
+            self.wrong.add(name)
+
+    def take_load(self, rows):
+        """Enters what the load generator wrote down; how many were acknowledged."""
+        count = 0
+        for what, name, checksum, *_ in rows:
+            if what in ("ok", "unknown"):
+                self._sum(name, checksum)
+            if what == "ok":
+                self.acknowledged.add(name)
+                count += 1
+            elif what == "unknown":
+                self.unknown.add(name)
+            else:
+                self.unwanted[name] = what
+        return count
+
+    def take_sink(self, rows, target):
+        for _, name, checksum in rows:
+            self.arrived[name] += 1
+            if self.arrived[name] > 1:
+                self.duplicates[target] += 1
+            self._sum(name, checksum)
+
+    def missing(self):
+        return [name for name in self.acknowledged if name not in self.arrived]
+
+    def verdict(self):
+        """Raises AssertionError unless every promise was kept; returns the sums as a line of text."""
+        assert not self.missing(), f"acknowledged, but lost: {self.missing()[:10]}"
+        assert not self.wrong, f"arrived with other bytes: {sorted(self.wrong)[:10]}"
+        ghosts = [name for name in self.unwanted if name in self.arrived]
+        assert not ghosts, f"arrived although refused or broken off: {[(n, self.unwanted[n]) for n in ghosts[:10]]}"
+        bad = {t: n for t, n in self.duplicates.items() if t in NO_DUPLICATES and n}
+        assert not bad, f"arrived twice although relay lived: {bad}"
+        return (f"{len(self.acknowledged)} acknowledged, 0 lost, {len(self.unknown)} without a reply of which "
+                f"{len([u for u in self.unknown if u in self.arrived])} arrived, "
+                f"{sum(self.duplicates.values())} arrived twice {dict(self.duplicates)}")
+
+
 class Campaign:
     def __init__(self, seed=None, say=print):
         self.random = random.Random(seed)
         self.say = say
         self.folder = Path(tempfile.mkdtemp(prefix="postern-crash-", dir=BUILD))
-        self.acknowledged, self.unwanted = {}, {}  # id -> checksum; id -> what became of it
-        self.unknown = set()
-        self.arrived = collections.Counter()
-        self.wrong = []  # arrived with other bytes than were sent
-        self.duplicates = collections.Counter()  # target -> second arrivals in its round
-        self.sums = {}
+        self.accounts = Accounts()
         self.deaths = []
         self.number = 0
         port = free_ports(1)[0]
@@ -83,29 +131,10 @@ class Campaign:
         return Process(command, self.folder / "load.log"), ledger, f"{size} bytes, {rate or 'any'} a second"
 
     def take_load(self, ledger):
-        """Enters what the load generator wrote down; how many were acknowledged."""
-        count = 0
-        for what, name, checksum, *_ in ledger.new():
-            self.sums[name] = checksum
-            if what == "ok":
-                self.acknowledged[name] = checksum
-                count += 1
-            elif what == "unknown":
-                self.unknown.add(name)
-            else:
-                self.unwanted[name] = what
-        return count
+        return self.accounts.take_load(ledger.new())
 
     def take_sink(self, target):
-        for _, name, checksum in self.sink_books.new():
-            self.arrived[name] += 1
-            if self.arrived[name] > 1:
-                self.duplicates[target] += 1
-            self.sums.setdefault(name, None)
-            if self.sums[name] is None:
-                self.sums[name] = checksum
-            elif self.sums[name] != checksum:
-                self.wrong.append(name)
+        self.accounts.take_sink(self.sink_books.new(), target)
 
     def victims(self, target):
         if target == "all":
@@ -171,7 +200,7 @@ class Campaign:
     # ---- the end --------------------------------------------------------------------------
     def missing(self):
         self.take_sink("end")
-        return [name for name in self.acknowledged if name not in self.arrived]
+        return self.accounts.missing()
 
     def drain(self):
         """
@@ -184,24 +213,14 @@ class Campaign:
             self.retried = len(self.missing())
             self.server.command("queue", "retry", "--all", check=True)
             wait_for(lambda: not self.missing(), lambda: f"acknowledged, but lost: {len(self.missing())} of "
-                     f"{len(self.acknowledged)}: {self.missing()[:5]}; {self.server.tail()}", 60, 0.2)
+                     f"{len(self.accounts.acknowledged)}: {self.missing()[:5]}; {self.server.tail()}", 60, 0.2)
 
     retried = 0
 
     def verdict(self):
-        """Raises AssertionError unless every promise was kept; returns the sums as a line of text."""
         self.settle()
         self.take_sink("end")
-        assert not self.missing(), f"acknowledged, but lost: {self.missing()[:10]}"
-        assert not self.wrong, f"arrived with other bytes: {self.wrong[:10]}"
-        ghosts = [name for name in self.unwanted if name in self.arrived]
-        assert not ghosts, f"arrived although refused or broken off: {[(n, self.unwanted[n]) for n in ghosts[:10]]}"
-        bad = {t: n for t, n in self.duplicates.items() if t in NO_DUPLICATES and n}
-        assert not bad, f"arrived twice although relay lived: {bad}"
-        return (f"{len(self.deaths)} deaths, {len(self.acknowledged)} acknowledged, 0 lost, "
-                f"{len(self.unknown)} without a reply of which {len([u for u in self.unknown if u in self.arrived])} "
-                f"arrived, {sum(self.duplicates.values())} arrived twice {dict(self.duplicates)}, "
-                f"{self.retried} waited for a retry")
+        return f"{len(self.deaths)} deaths, {self.accounts.verdict()}, {self.retried} waited for a retry"
 
     def run(self, targets):
         self.server.start()
