@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "config/reader.h"
 #include "config/settings.h"
 
@@ -29,7 +30,6 @@ enum {
 	UNKNOWN_MAX = 32,  /* unknown names until we stop looking for more */
 	PROBLEMS_MAX = 50, /* errors until we stop telling more */
 	OPTIONS_MAX = SETTING_COUNT_MAX + UNKNOWN_MAX + 16,
-	NEAR_ENOUGH = 3, /* edits, at most */
 };
 
 enum shape { SHAPE_VALUE, SHAPE_SECTION, SHAPE_TITLED, SHAPE_LOST };
@@ -253,30 +253,26 @@ static struct unknown *find_unknown(const char *section, const char *name)
 	return NULL;
 }
 
-static const char *nearest_name(const struct section *section, const char *name)
+static void take_nearer(const char *typed, const char *name, const char **best, unsigned *least)
+{
+	unsigned distance = nearest_distance(typed, name);
+
+	if (distance < *least && nearest_enough(typed, distance)) {
+		*least = distance;
+		*best = name;
+	}
+}
+
+static const char *nearest_name(const struct section *section, const char *typed)
 {
 	const char *best = NULL;
-	size_t enough = 1 + strlen(name) / 4;
-	unsigned least = enough < NEAR_ENOUGH ? (unsigned)enough + 1 : NEAR_ENOUGH + 1;
+	unsigned least = NEAREST_NAME_MAX;
 
-	for (const struct setting *s = setting_first(section); s != NULL; s = setting_next(s)) {
-		unsigned distance = name_distance(name, s->name);
-
-		if (distance < least) {
-			least = distance;
-			best = s->name;
-		}
-	}
-	if (section != &config_sections[SECTION_MAIN])
-		return best;
-	for (size_t i = 1; i < config_section_count; i++) {
-		unsigned distance = name_distance(name, config_sections[i].name);
-
-		if (distance < least) {
-			least = distance;
-			best = config_sections[i].name;
-		}
-	}
+	for (const struct setting *s = setting_first(section); s != NULL; s = setting_next(s))
+		take_nearer(typed, s->name, &best, &least);
+	if (section == &config_sections[SECTION_MAIN])
+		for (size_t i = 1; i < config_section_count; i++)
+			take_nearer(typed, config_sections[i].name, &best, &least);
 	return best;
 }
 

@@ -16,7 +16,4 @@ bool scan_text(char *text, size_t len, unsigned *line_out, char *why);
 /* Why a file cannot be used and how to mend it, for people; error: an errno. */
 void explain_file(const char *path, int error, char *why, size_t size);
 
-/* Edit distance with neighbours swapped counted as one; both at most 64 bytes long. */
-unsigned name_distance(const char *a, const char *b);
-
 #endif

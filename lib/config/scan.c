@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 8, NAME_MAX_LEN = 64 };
+enum { DEPTH_MAX = 8 };
 
 struct scan {
 	char *text;
@@ -143,36 +143,4 @@ void explain_file(const char *path, int error, char *why, size_t size)
 		 strerror(error), owner != NULL ? owner->pw_name : "unknown",
 		 group != NULL ? group->gr_name : "unknown", (unsigned)(st.st_mode & 07777),
 		 (unsigned)geteuid());
-}
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-unsigned name_distance(const char *a, const char *b)
-{
-	unsigned rows[3][NAME_MAX_LEN + 1];
-	size_t la = strlen(a), lb = strlen(b);
-
-	if (la > NAME_MAX_LEN || lb > NAME_MAX_LEN)
-		return NAME_MAX_LEN;
-	for (size_t j = 0; j <= lb; j++)
-		rows[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned *now = rows[i % 3], *before = rows[(i + 2) % 3],
-			 *earlier = rows[(i + 1) % 3];
-
-		now[0] = (unsigned)i;
-		for (size_t j = 1; j <= lb; j++) {
-			now[j] = min3(before[j] + 1, now[j - 1] + 1,
-				      before[j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    earlier[j - 2] + 1 < now[j])
-				now[j] = earlier[j - 2] + 1;
-		}
-	}
-	return rows[la % 3][lb];
 }
