@@ -12,6 +12,8 @@
  * what the client sent meanwhile waits. One automaton decides where a line and where a message
  * ends: only CR LF . CR LF ends DATA.
  *
+ * An idle machine holds no buffer; release the output too (buf_release) once it was sent.
+ *
  * The machine knows the protocol and its order; who may relay what, and who a client is, it
  * asks. Three things with three lives: struct smtp_server (a session), its transaction (from
  * MAIL to the final reply or RSET), a recipient.
@@ -43,12 +45,21 @@ enum smtp_server_event_type {
 	SMTP_SERVER_HELO = 1,  /* text: the name given; esmtp says which verb */
 	SMTP_SERVER_RESET,     /* the transaction is gone (RSET, EHLO, STARTTLS, the end): drop it */
 	SMTP_SERVER_BODY,      /* text: bytes of the message, dots unstuffed, line ends kept or made CRLF */
-	SMTP_SERVER_BODY_DROP, /* this message will be refused (reply says how) when its end comes */
-	SMTP_SERVER_REFUSED,   /* the machine refused a command by itself: reply, text is the line */
+	/*
+	 * This message will be refused when its end comes: forget it. Then REFUSED says how (reply
+	 * says how it looks now), and RESET or CLOSE follows.
+	 */
+	SMTP_SERVER_BODY_DROP,
+	/*
+	 * The machine refused something by itself: reply; text is the line, for the log, or "" where
+	 * it could hold a secret.
+	 */
+	SMTP_SERVER_REFUSED,
 	SMTP_SERVER_AUTH_CANCEL, /* "*", or the exchange was given up: forget it */
 	SMTP_SERVER_CLOSE,     /* send the output, then close; reason says why, for the log; "" QUIT */
 	/* An answer is asked for: */
-	SMTP_SERVER_STARTTLS = 32, /* send the output, handshake, then smtp_server_tls_done */
+	/* Send the output (it has the 220), handshake, then smtp_server_tls_done; or refuse at once. */
+	SMTP_SERVER_STARTTLS = 32,
 	SMTP_SERVER_AUTH,      /* mechanism (upper case), text: initial response if has_text */
 	SMTP_SERVER_AUTH_TOKEN,/* text: the client's next token, decoded */
 	SMTP_SERVER_MAIL,      /* mail; answer 250 or a refusal */
@@ -78,7 +89,7 @@ struct smtp_server_event {
 	const struct smtp_mail *mail;
 	const struct smtp_rcpt *rcpt;
 	struct slice reply;     /* REFUSED, BODY_DROP: what was or will be said, without CRLF */
-	const char *reason;     /* CLOSE */
+	const char *reason;     /* CLOSE: valid as long as the machine */
 	bool repaired;          /* BODY_END: a bare CR or LF became CR LF on the way */
 };
 
@@ -89,18 +100,22 @@ void smtp_server_greet(struct smtp_server *server);
 void smtp_server_greet_refusal(struct smtp_server *server, unsigned code, const char *status,
 			       const char *text);
 
-/* How many bytes may be fed now; 0: read nothing from the client until next has used some. */
+/*
+ * How many bytes may be fed now; 0: read nothing from the client until next has used some, or,
+ * when much output waits, until the client has taken it: ask again after sending.
+ */
 size_t smtp_server_room(const struct smtp_server *server);
 /* bytes.len must be at most smtp_server_room. */
 void smtp_server_feed(struct smtp_server *server, struct slice bytes);
-/* false: it needs more input, or an answer. */
+/* false: it needs more input, or an answer, or much output waits: call it again after sending. */
 bool smtp_server_next(struct smtp_server *server, struct smtp_server_event *event_out);
 /* Bytes to send; the caller consumes what it has sent. */
 struct buf *smtp_server_output(struct smtp_server *server);
 
 /*
  * The answer to MAIL, RCPT, BODY_END, VRFY, a refusal of DATA or STARTTLS. status: enhanced
- * code ("2.1.0") or NULL. text: printable; anything else becomes '?'. 421 closes.
+ * code ("2.1.0") or NULL. text: printable; anything else becomes '?'. 421 closes. An answer that
+ * nobody waits for (the session ended meanwhile) is ignored; so are those below.
  */
 void smtp_server_answer(struct smtp_server *server, unsigned code, const char *status,
 			const char *text);
