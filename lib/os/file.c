@@ -176,6 +176,45 @@ enum err os_make_folder(const char *path, mode_t mode)
 	return ERR_OK;
 }
 
+enum err os_own_folder(const char *path, uid_t uid, gid_t gid, mode_t mode)
+{
+	enum err err = os_make_folder(path, mode);
+	struct stat st;
+	int fd;
+
+	if (err != ERR_OK)
+		return err;
+	/* The last part is not followed: a link there is somebody's idea, not ours. */
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return errno == ELOOP || errno == ENOTDIR ? ERR_EXISTS : from_errno();
+	if (fstat(fd, &st) != 0 ||
+	    ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) != 0) ||
+	    ((st.st_mode & 07777) != mode && fchmod(fd, mode) != 0))
+		err = from_errno();
+	close_quietly(fd);
+	return err;
+}
+
+struct os_stamp os_file_stamp(const char *path)
+{
+	struct os_stamp stamp = {0};
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		stamp = (struct os_stamp){st.st_dev, st.st_ino, (uint64_t)st.st_size,
+					  (int64_t)st.st_mtim.tv_sec * 1000000000 +
+						  st.st_mtim.tv_nsec};
+	return stamp;
+}
+
+enum err os_remove_file(const char *path)
+{
+	if (unlink(path) == 0 || errno == ENOENT)
+		return ERR_OK;
+	return from_errno();
+}
+
 enum err os_free_space(const char *path, uint64_t *bytes_out, uint64_t *inodes_out)
 {
 	struct statvfs fs;

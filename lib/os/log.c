@@ -30,13 +30,15 @@ static struct {
 	enum log_output output;
 	enum log_level level;
 	int fd;
+	int own; /* fd if we opened it anew, else -1 */
 	bool json;
 	bool gathered;
 	bool socket;     /* fd is one: MSG_DONTWAIT does it */
 	bool poll_first; /* a pipe or terminal that others may block on: ask before each write */
 	uint64_t dropped;
 	struct buf lines; /* whole lines, newlines included */
-} the_log = {.process = "postern", .level = LOG_INFO, .fd = 2, .lines = {.max = KEPT_MAX}};
+} the_log = {
+	.process = "postern", .level = LOG_INFO, .fd = 2, .own = -1, .lines = {.max = KEPT_MAX}};
 
 /*
  * A pipe is opened anew, because O_NONBLOCK belongs to the open file, which is also the shell's
@@ -60,6 +62,9 @@ void log_open(const char *process, enum log_output output, int fd, bool json)
 	the_log.json = json;
 	the_log.fd = fd;
 	the_log.socket = the_log.poll_first = false;
+	if (the_log.own != -1)
+		close(the_log.own);
+	the_log.own = -1;
 	if (fstat(fd, &st) != 0)
 		return;
 	if (S_ISSOCK(st.st_mode)) {
@@ -68,7 +73,7 @@ void log_open(const char *process, enum log_output output, int fd, bool json)
 		int own = open_anew(fd);
 
 		if (own != -1)
-			the_log.fd = own;
+			the_log.fd = the_log.own = own;
 		else
 			the_log.poll_first = true;
 	} else if (S_ISCHR(st.st_mode)) {

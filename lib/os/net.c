@@ -34,6 +34,16 @@ void net_close(int *fd)
 	errno = kept;
 }
 
+enum err net_dup(int fd, int *fd_out)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy == -1)
+		return errno == EMFILE ? ERR_FULL : ERR_IO;
+	*fd_out = copy;
+	return ERR_OK;
+}
+
 enum err net_listen(const struct net_address *address, int backlog, int *fd_out)
 {
 	const int on = 1;

@@ -68,6 +68,7 @@ enum err net_local_name(int fd, struct net_address *address_out);
 /* Who is at the other end of a local socket (SO_PEERCRED). */
 enum err net_peer_user(int fd, uid_t *uid_out, pid_t *pid_out);
 void net_no_delay(int fd);
+enum err net_dup(int fd, int *fd_out); /* close-on-exec; ERR_FULL */
 void net_close(int *fd); /* closes if it is not -1 and sets it to -1 */
 
 #endif

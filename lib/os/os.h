@@ -29,6 +29,15 @@ enum err os_read_file(const char *path, size_t max, struct buf *out);
 /* Writes to a temporary beside it, syncs file and folder, renames. ERR_NO_SPACE, ERR_DENIED, ERR_IO. */
 enum err os_write_file(const char *path, struct slice data, mode_t mode);
 enum err os_make_folder(const char *path, mode_t mode); /* with parents; ERR_OK if it is there */
+/* A folder made if need be, that then belongs to uid and gid with mode. ERR_EXISTS: not a folder. */
+enum err os_own_folder(const char *path, uid_t uid, gid_t gid, mode_t mode);
+/* Changes when the file, or what a link leads to, is replaced or written. All zero: not there. */
+struct os_stamp {
+	uint64_t device, inode, size;
+	int64_t modified_ns;
+};
+struct os_stamp os_file_stamp(const char *path);
+enum err os_remove_file(const char *path); /* ERR_OK also if there is none */
 /*
  * Why a file cannot be used, in one line that names path, owner, group, mode, our user and the
  * command that mends it: for people. size bytes at why.
@@ -48,6 +57,11 @@ enum err os_lock_set_owner(int fd);
  */
 enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *pid_out);
 
+/* Whether our child pid has ended; then its exit status, or the signal that ended it (else 0). */
+bool os_reap(pid_t pid, int *status_out, int *signal_out);
+void os_kill(pid_t pid, int signum);
+/* Tells systemd ("READY=1") if it started us and asked for it ($NOTIFY_SOCKET). */
+void os_notify(const char *state);
 /* ERR_NOT_FOUND. */
 enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out);
 /* Becomes the user for good, in root_dir (chroot) if it is not NULL. why: 256 bytes. */

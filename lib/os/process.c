@@ -8,11 +8,15 @@
 #include <linux/close_range.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +77,43 @@ enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *p
 	}
 	*pid_out = pid;
 	return ERR_OK;
+}
+
+bool os_reap(pid_t pid, int *status_out, int *signal_out)
+{
+	int status;
+
+	if (waitpid(pid, &status, WNOHANG) != pid)
+		return false;
+	*status_out = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	*signal_out = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return true;
+}
+
+void os_kill(pid_t pid, int signum)
+{
+	if (pid > 0)
+		kill(pid, signum);
+}
+
+void os_notify(const char *state)
+{
+	const char *path = secure_getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t len = path != NULL ? strlen(path) : 0;
+	int fd;
+
+	if (len < 2 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(address.sun_path, path, len);
+	if (path[0] == '@') /* an abstract name begins with NUL */
+		address.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return;
+	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	close(fd);
 }
 
 enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out)

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "generation.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/parse.h"
+#include "listeners.h"
+
+enum {
+	CERTIFICATE_MAX = 256 * 1024, /* as IDENTITY takes */
+	KEY_MAX = 64 * 1024,
+	PASSWORD_MAX = 1024,
+	EXPLAIN_MAX = 1024,
+};
+
+static void complain(struct buf *errors, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* A line more, as long as there is room: the first ones matter. */
+static void complain(struct buf *errors, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (buf_vprintf(errors, format, args) == ERR_OK)
+		(void)buf_append_byte(errors, '\n');
+	va_end(args);
+}
+
+static struct generation *make(struct config *config)
+{
+	struct generation *generation = mem_alloc(sizeof(*generation));
+
+	generation->config = config;
+	generation->made_at = os_wall_ms();
+	return generation;
+}
+
+enum err generation_read(const char *path, struct generation **generation_out, struct buf *errors)
+{
+	struct config *config;
+	enum err err;
+
+	err = config_read(path, &config, errors);
+	if (err != ERR_OK)
+		return err;
+	err = config_verify(config, errors);
+	if (err != ERR_OK) {
+		config_free(&config);
+		return err;
+	}
+	*generation_out = make(config);
+	return ERR_OK;
+}
+
+enum err generation_again(const struct generation *before, struct generation **generation_out,
+			  struct buf *errors)
+{
+	struct config *config;
+	struct buf bytes;
+	enum err err;
+
+	buf_init(&bytes, IPC_CONFIG_MAX);
+	err = config_encode(before->config, &bytes);
+	if (err == ERR_OK)
+		err = config_decode(buf_data(&bytes), &config);
+	buf_release(&bytes);
+	if (err != ERR_OK) {
+		complain(errors, "the configuration cannot be copied: %s", err_name(err));
+		return err;
+	}
+	*generation_out = make(config);
+	(*generation_out)->made_at = before->made_at;
+	return ERR_OK;
+}
+
+void generation_free(struct generation **generation_in)
+{
+	struct generation *generation = *generation_in;
+
+	if (generation == NULL)
+		return;
+	*generation_in = NULL;
+	for (size_t i = 0; i < generation->listener_count; i++)
+		net_close(&generation->listeners[i].fd);
+	mem_free(generation->listeners);
+	secret_clear(&generation->certificate);
+	secret_clear(&generation->key);
+	for (size_t i = 0; i < generation->password_count; i++)
+		secret_clear(&generation->passwords[i].value);
+	mem_free(generation->passwords);
+	mem_free(generation->sources);
+	config_free(&generation->config);
+	mem_free(generation);
+}
+
+struct tls_identity generation_identity(const struct generation *generation)
+{
+	return (struct tls_identity){secret_value(&generation->certificate),
+				     secret_value(&generation->key)};
+}
+
+/* Reads a file and remembers it as a source. what: for the error. */
+static enum err read_source(struct generation *generation, const char *what, const char *path,
+			    size_t max, struct secret *value, struct buf *errors)
+{
+	char why[EXPLAIN_MAX];
+	struct os_stamp stamp = os_file_stamp(path);
+	struct buf bytes;
+	enum err err;
+
+	generation->sources = mem_resize(generation->sources, (generation->source_count + 1) *
+								      sizeof(*generation->sources));
+	generation->sources[generation->source_count++] = (struct source){path, stamp};
+	buf_init(&bytes, max);
+	err = os_read_file(path, max, &bytes);
+	if (err == ERR_OK)
+		secret_set(value, buf_data(&bytes));
+	else if (err == ERR_RANGE)
+		complain(errors, "%s: %s is larger than %zu bytes; is it the right file?", what,
+			 path, max);
+	else if (err == ERR_SYNTAX)
+		complain(errors, "%s: %s is not a regular file", what, path);
+	if (err == ERR_IO || err == ERR_NOT_FOUND || err == ERR_DENIED) {
+		os_explain_file(path, errno, why, sizeof(why));
+		complain(errors, "%s: %s", what, why);
+	}
+	buf_wipe(&bytes);
+	return err;
+}
+
+static bool wants_tls(const struct config *config)
+{
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (config->listens[i].tls != TLS_MODE_NONE)
+			return true;
+	return false;
+}
+
+static enum err read_identity(struct generation *generation, struct buf *errors)
+{
+	const struct config_tls *tls = &generation->config->tls;
+	struct tls_identity identity;
+	char why[TLS_WHY_MAX];
+	enum err err;
+
+	if (!wants_tls(generation->config))
+		return ERR_OK;
+	err = read_source(generation, "tls: certificate", tls->certificate, CERTIFICATE_MAX,
+			  &generation->certificate, errors);
+	if (strcmp(tls->certificate, tls->key) != 0) {
+		enum err key_err = read_source(generation, "tls: key", tls->key, KEY_MAX,
+					       &generation->key, errors);
+
+		if (err == ERR_OK)
+			err = key_err;
+	}
+	if (err != ERR_OK)
+		return err;
+	identity = generation_identity(generation);
+	err = tls_identity_check(&identity, NULL, os_wall_ms(), why);
+	/* An expired certificate is bad, no service at all is worse: doctor and clients complain.
+	 */
+	if (err != ERR_OK && err != ERR_RANGE) {
+		complain(errors, "tls: %s and %s: %s", tls->certificate, tls->key, why);
+		return err;
+	}
+	generation->has_identity = true;
+	return ERR_OK;
+}
+
+static enum err read_password(struct generation *generation, const struct config_relay *relay,
+			      struct buf *errors)
+{
+	struct password *password = &generation->passwords[generation->password_count];
+	struct secret file = {0};
+	struct slice line;
+	enum err err;
+
+	err = read_source(generation, "password_file", relay->password_file, PASSWORD_MAX, &file,
+			  errors);
+	if (err != ERR_OK)
+		return err;
+	line = secret_value(&file);
+	line = slice_head(line, slice_find(line, '\n'));
+	if (line.len != 0 && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	if (line.len == 0) {
+		complain(errors,
+			 "relay \"%s\": the first line of %s is empty; the password belongs there",
+			 relay->name, relay->password_file);
+		err = ERR_SYNTAX;
+	} else {
+		password->name = relay->name;
+		secret_set(&password->value, line);
+		generation->password_count++;
+	}
+	secret_clear(&file);
+	return err;
+}
+
+static enum err read_passwords(struct generation *generation, struct buf *errors)
+{
+	const struct config *config = generation->config;
+	enum err err = ERR_OK;
+
+	generation->passwords = mem_array(config->relay_count + 1, sizeof(*generation->passwords));
+	for (size_t i = 0; i < config->relay_count; i++) {
+		enum err one = config->relays[i].password_file == NULL
+				       ? ERR_OK
+				       : read_password(generation, &config->relays[i], errors);
+
+		if (err == ERR_OK)
+			err = one;
+	}
+	return err;
+}
+
+enum err generation_fill(struct generation *generation, const struct generation *before,
+			 struct buf *errors)
+{
+	enum err listeners = listeners_bind(generation, before, errors);
+	enum err identity = read_identity(generation, errors);
+	enum err passwords = read_passwords(generation, errors);
+
+	if (listeners != ERR_OK)
+		return listeners;
+	return identity != ERR_OK ? identity : passwords;
+}
+
+bool generation_files_changed(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->source_count; i++) {
+		struct os_stamp now = os_file_stamp(generation->sources[i].path);
+
+		if (memcmp(&now, &generation->sources[i].stamp, sizeof(now)) != 0)
+			return true;
+	}
+	return false;
+}
+
+void generation_note_files(struct generation *generation)
+{
+	for (size_t i = 0; i < generation->source_count; i++)
+		generation->sources[i].stamp = os_file_stamp(generation->sources[i].path);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which processes there are, what each is given, and who talks to whom: two tables. */
+#ifndef POSTERN_MASTER_GRAPH_H
+#define POSTERN_MASTER_GRAPH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ipc/message.h"
+
+enum graph_gets {
+	GETS_LISTENERS = 1 << 0,
+	GETS_IDENTITY = 1 << 1,
+	GETS_SECRETS = 1 << 2,
+	GETS_CONTROL = 1 << 3, /* the control socket, as a listener */
+};
+
+/* When a process is told to stop; the next step begins when all of the one before are gone. */
+enum graph_stop { STOP_FIRST, STOP_LAST, STOP_STEPS };
+
+struct graph_node {
+	const char *name; /* of the process, its executable and the user it runs as */
+	enum ipc_role role;
+	bool many; /* config.smtpd_processes of them */
+	int gets;
+	enum graph_stop stop;
+};
+
+/* In the order in which they are started. */
+extern const struct graph_node graph_nodes[];
+extern const size_t graph_node_count;
+
+/* Whether processes of these roles have a channel to each other. */
+bool graph_linked(enum ipc_role a, enum ipc_role b);
+
+#endif
