@@ -60,36 +60,21 @@ enum err folders_lock(const struct config *config, int *fd_out, char *why)
 	return err;
 }
 
-/* The user of a process; without root we are everybody. */
-static enum err user_of(const struct config *config, const char *process, uid_t *uid_out,
-			gid_t *gid_out, char *why)
+/* As root the folder belongs to relay's user, who writes there. */
+static enum err make_capture(const struct config *config, const char *path, char *why)
 {
-	char name[256];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char user[256];
+	enum err err;
 
-	*uid_out = geteuid();
-	*gid_out = getegid();
-	if (!os_is_root())
-		return ERR_OK;
-	snprintf(name, sizeof(name), "%s%s", config->user_prefix, process);
-	if (os_user(name, uid_out, gid_out) == ERR_OK)
-		return ERR_OK;
-	snprintf(why, FOLDERS_WHY_MAX,
-		 "there is no user %.200s for the process %s to run as; \"postern setup\" makes "
-		 "it, or: "
-		 "adduser --system --group --no-create-home %.200s",
-		 name, process, name);
-	return ERR_NOT_FOUND;
-}
-
-static enum err make_for(const struct config *config, const char *process, const char *path,
-			 char *why)
-{
-	uid_t uid;
-	gid_t gid;
-	enum err err = user_of(config, process, &uid, &gid, why);
-
-	if (err != ERR_OK)
-		return err;
+	snprintf(user, sizeof(user), "%srelay", config->user_prefix);
+	if (os_is_root() && os_user(user, &uid, &gid) != ERR_OK) {
+		snprintf(why, FOLDERS_WHY_MAX,
+			 "there is no user %.200s to write into %.500s; \"postern setup\" makes it",
+			 user, path);
+		return ERR_NOT_FOUND;
+	}
 	err = os_own_folder(path, uid, gid, 0700);
 	if (err != ERR_OK)
 		explain(path, err, why);
@@ -105,7 +90,7 @@ static enum err make_captures(const struct config *config, char *why)
 
 		if (route->kind != ROUTE_CAPTURE || access(route->target, F_OK) == 0)
 			continue;
-		err = make_for(config, "relay", route->target, why);
+		err = make_capture(config, route->target, why);
 		if (err != ERR_OK)
 			return err;
 	}
@@ -114,24 +99,7 @@ static enum err make_captures(const struct config *config, char *why)
 
 enum err folders_make(const struct config *config, char *why)
 {
-	char path[OS_PATH_MAX];
-	enum err err;
+	enum err err = os_make_state_folders(config, why);
 
-	config_state_path(config, "queue", path);
-	err = make_for(config, "queue", path, why);
-	if (err != ERR_OK)
-		return err;
-	config_state_path(config, "auth", path);
-	err = make_for(config, "auth", path, why);
-	if (err != ERR_OK)
-		return err;
-	config_runtime_path(config, "empty", path);
-	err = os_make_folder(config->runtime_dir, 0755);
-	if (err == ERR_OK)
-		err = os_own_folder(path, geteuid(), getegid(), 0555);
-	if (err != ERR_OK) {
-		explain(path, err, why);
-		return err;
-	}
-	return make_captures(config, why);
+	return err == ERR_OK ? make_captures(config, why) : err;
 }

@@ -4,8 +4,7 @@
 #define POSTERN_MASTER_FOLDERS_H
 
 #include "config/config.h"
-
-enum { FOLDERS_WHY_MAX = 1536 };
+#include "os/folders.h" /* FOLDERS_WHY_MAX */
 
 /* Takes state_dir/lock, which says who runs. why: FOLDERS_WHY_MAX bytes. */
 enum err folders_lock(const struct config *config, int *fd_out, char *why);
