@@ -253,24 +253,53 @@ enum err os_lock_set_owner(int fd)
 	return ERR_OK;
 }
 
+/*
+ * Within a sandbox the C library's search for a name (files, then sockets of name services) ends
+ * the process: then only the names that were found before it closed are known, and numbers.
+ * Static, because a process has one sandbox and one user.
+ */
+static struct {
+	bool sandboxed;
+	uid_t uid;
+	gid_t gid;
+	char user[64], group[64];
+} known;
+
 static void user_name(uid_t uid, char *name, size_t size)
 {
-	struct passwd *entry = getpwuid(uid);
+	struct passwd *entry = known.sandboxed ? NULL : getpwuid(uid);
 
 	if (entry != NULL)
 		snprintf(name, size, "%s", entry->pw_name);
+	else if (known.sandboxed && uid == known.uid)
+		snprintf(name, size, "%s", known.user);
+	else if (uid == 0)
+		snprintf(name, size, "root");
 	else
 		snprintf(name, size, "%u", (unsigned)uid);
 }
 
 static void group_name(gid_t gid, char *name, size_t size)
 {
-	struct group *entry = getgrgid(gid);
+	struct group *entry = known.sandboxed ? NULL : getgrgid(gid);
 
 	if (entry != NULL)
 		snprintf(name, size, "%s", entry->gr_name);
+	else if (known.sandboxed && gid == known.gid)
+		snprintf(name, size, "%s", known.group);
+	else if (gid == 0)
+		snprintf(name, size, "root");
 	else
 		snprintf(name, size, "%u", (unsigned)gid);
+}
+
+void os_explain_prepare(void)
+{
+	known.uid = geteuid();
+	known.gid = getegid();
+	user_name(known.uid, known.user, sizeof(known.user));
+	group_name(known.gid, known.group, sizeof(known.group));
+	known.sandboxed = true;
 }
 
 /* The first folder on the way to path that we may not pass, or that is not there. */

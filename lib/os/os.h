@@ -43,6 +43,11 @@ enum err os_remove_file(const char *path); /* ERR_OK also if there is none */
  * command that mends it: for people. size bytes at why.
  */
 void os_explain_file(const char *path, int error, char *why, size_t size);
+/*
+ * Looks up what os_explain_file needs before a sandbox closes, within which names of users cannot
+ * be found; sandbox_enter calls it.
+ */
+void os_explain_prepare(void);
 /* Free bytes and inodes for us at path. */
 enum err os_free_space(const char *path, uint64_t *bytes_out, uint64_t *inodes_out);
 /* Exclusive advisory lock on a file made if need be; the descriptor holds it. ERR_BUSY. */

@@ -26,6 +26,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/os.h"
+
 /* ---- Landlock; what the headers of Debian 12 do not know yet is named here ---- */
 
 #define ACCESS_TRUNCATE    (1ULL << 14) /* ABI 3 */
@@ -210,6 +212,9 @@ static const int calls_all[] = {
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(restart_syscall),
+	/* the first calls of a thread, which may still be on its way when the list closes */
+	SCMP_SYS(rseq),
+	SCMP_SYS(set_robust_list),
 	SCMP_SYS(sysinfo),
 	/* the end */
 	SCMP_SYS(rt_sigreturn),
@@ -240,7 +245,7 @@ static const int calls_files[] = {
 	SCMP_SYS(renameat2), SCMP_SYS(mkdir),     SCMP_SYS(mkdirat),    SCMP_SYS(rmdir),
 	SCMP_SYS(fchmod),    SCMP_SYS(fchown),    SCMP_SYS(getdents64), SCMP_SYS(statfs),
 	SCMP_SYS(fstatfs),   SCMP_SYS(geteuid),   SCMP_SYS(getcwd),     SCMP_SYS(readlink),
-	SCMP_SYS(flock),     SCMP_SYS(statx),
+	SCMP_SYS(flock),     SCMP_SYS(statx),     SCMP_SYS(faccessat),  SCMP_SYS(faccessat2),
 };
 
 static int add_calls(scmp_filter_ctx ctx, const int *calls, size_t count)
@@ -325,6 +330,7 @@ enum err sandbox_enter(const struct sandbox *sandbox, char *why)
 		snprintf(why, SANDBOX_WHY_MAX, "no_new_privs: %s", strerror(errno));
 		return ERR_IO;
 	}
+	os_explain_prepare();
 	err = enter_landlock(sandbox, why);
 #ifndef POSTERN_SANITIZED
 	if (err == ERR_OK)
