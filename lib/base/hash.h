@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 
@@ -16,6 +17,7 @@ void hash_set_key(const unsigned char key[16]);
 uint64_t hash_bytes(const void *data, size_t len);
 
 #define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = (unsigned)hash_bytes(keyptr, keylen))
+#define uthash_fatal(text)                   abort() /* never: mem_alloc does not return NULL */
 #define uthash_malloc(size)                  mem_alloc(size)
 #define uthash_free(ptr, size)               mem_free(ptr)
 #include <uthash.h>
