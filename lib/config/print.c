@@ -195,7 +195,7 @@ enum err config_manual(struct buf *out)
 			buf_append_str(out, ".Ss Outside of sections\n");
 		else
 			buf_printf(out, ".Ss %s%s { ... }\n", section->name,
-				   section->titled ? " Qq NAME" : "");
+				   section->titled ? " \\(dqNAME\\(dq" : "");
 		if (section->help[0] != '\0')
 			manual_text(section->help, out);
 		buf_append_str(out, ".Bl -tag -width Ds\n");

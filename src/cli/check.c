@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * postern check: what a start does before it serves, one thing after the other, and every fault
+ * told. It changes nothing, and works beside a running server: addresses and stores that this
+ * server has in use are its own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/common.h"
+#include "cli/offline.h"
+#include "config/parse.h"
+#include "os/net.h"
+#include "os/os.h"
+#include "tls/tls.h"
+
+enum { PEM_MAX = 262144, ADDRESSES_MAX = 16, ERRORS_MAX = 256 * 1024 };
+
+struct check {
+	const struct config *config;
+	bool running; /* the server of this configuration runs */
+	unsigned faults;
+};
+
+static void fault(struct check *check, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void fault(struct check *check, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	check->faults++;
+}
+
+static void note(const char *text)
+{
+	fprintf(stderr, "note: %s\n", text);
+}
+
+static void check_text(struct check *check)
+{
+	struct buf errors;
+
+	buf_init(&errors, ERRORS_MAX);
+	if (config_verify(check->config, &errors) != ERR_OK) {
+		fprintf(stderr, "%.*s", SLICE_ARG(buf_data(&errors)));
+		check->faults++;
+	}
+	buf_release(&errors);
+}
+
+/* ---- certificate ------------------------------------------------------------------------- */
+
+static bool read_pem(struct check *check, const char *path, struct buf *pem)
+{
+	char why[1024];
+
+	if (os_read_file(path, PEM_MAX, pem) == ERR_OK)
+		return true;
+	os_explain_file(path, errno, why, sizeof(why));
+	fault(check, "tls: %s", why);
+	return false;
+}
+
+static bool uses_tls(const struct config *config)
+{
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (config->listens[i].tls != TLS_MODE_NONE)
+			return true;
+	return false;
+}
+
+static void check_identity(struct check *check, const struct tls_identity *identity)
+{
+	const struct config *config = check->config;
+	char why[TLS_WHY_MAX], text[TLS_WHY_MAX + 512];
+	enum err err = tls_identity_check(identity, config->hostname, os_wall_ms(), why);
+
+	/* A start refuses what cannot be used; clients refuse the rest, or ask their user. */
+	if (err == ERR_SYNTAX || err == ERR_DENIED) {
+		fault(check, "tls: %s and %s: %s", config->tls.certificate, config->tls.key, why);
+	} else if (err != ERR_OK) {
+		snprintf(text, sizeof(text), "tls: %.400s: %s; mail clients will complain",
+			 config->tls.certificate, why);
+		note(text);
+	}
+}
+
+static void check_certificate(struct check *check)
+{
+	const struct config *config = check->config;
+	bool one_file = strcmp(config->tls.certificate, config->tls.key) == 0;
+	struct buf certificate, key;
+
+	if (!uses_tls(config))
+		return;
+	buf_init(&certificate, PEM_MAX);
+	buf_init(&key, PEM_MAX);
+	/* A file that cannot be read was told by config_verify. */
+	if (check->faults == 0 && read_pem(check, config->tls.certificate, &certificate) &&
+	    (one_file || read_pem(check, config->tls.key, &key))) {
+		struct tls_identity identity = {buf_data(&certificate),
+						buf_data(one_file ? &certificate : &key)};
+
+		check_identity(check, &identity);
+	}
+	buf_release(&certificate);
+	buf_wipe(&key);
+}
+
+/* ---- addresses --------------------------------------------------------------------------- */
+
+static void check_bind(struct check *check, const char *text, const struct net_address *address)
+{
+	char shown[NET_TEXT_MAX];
+	int fd = -1;
+	enum err err = net_listen(address, 1, &fd);
+	int error = errno;
+
+	net_close(&fd);
+	net_print_port(address, shown);
+	if (err == ERR_BUSY && !check->running)
+		fault(check,
+		      "listen %s: %s is in use by another program; `ss -ltnp` shows by which", text,
+		      shown);
+	else if (err == ERR_DENIED)
+		fault(check,
+		      "listen %s: ports below 1024 need root: run postern as root (it gives root "
+		      "up once "
+		      "they are bound), or choose another port",
+		      text);
+	else if (err != ERR_OK && err != ERR_BUSY)
+		fault(check, "listen %s: %s: %s", text, shown, strerror(error));
+}
+
+static void check_addresses(struct check *check)
+{
+	struct net_address addresses[ADDRESSES_MAX];
+	char why[256];
+
+	for (size_t i = 0; i < check->config->listen_count; i++) {
+		const struct strings *texts = &check->config->listens[i].address;
+
+		for (size_t n = 0; n < texts->count; n++) {
+			size_t count = 0;
+
+			if (net_listen_addresses(texts->items[n], addresses, ADDRESSES_MAX, &count,
+						 why) != ERR_OK) {
+				fault(check, "listen %s: %s", texts->items[n], why);
+				continue;
+			}
+			for (size_t a = 0; a < count; a++)
+				check_bind(check, texts->items[n], &addresses[a]);
+		}
+	}
+}
+
+/* ---- users and stores -------------------------------------------------------------------- */
+
+static void check_users(struct check *check)
+{
+	static const char *const names[] = {"smtpd", "auth", "queue", "relay", "control"};
+	char user[256];
+	uid_t uid;
+	gid_t gid;
+
+	for (size_t i = 0; os_is_root() && i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(user, sizeof(user), "%.200s%s", check->config->user_prefix, names[i]);
+		if (os_user(user, &uid, &gid) != ERR_OK)
+			fault(check,
+			      "there is no user %s for process %s to run as; `postern setup` makes "
+			      "it, or: "
+			      "adduser --system --group --no-create-home %s",
+			      user, names[i], user);
+	}
+}
+
+/* The processes that own the stores are started and stopped again: they open them or say why not.
+ */
+static void check_stores(struct check *check)
+{
+	static const enum ipc_role owners[] = {IPC_AUTH, IPC_QUEUE};
+	char why[ASK_WHY_MAX], path[4096];
+	int lock = -1;
+
+	/* Without the lock file it never ran: a start makes the stores, a check does not. */
+	config_state_path(check->config, "lock", path);
+	if (check->running || (access(path, F_OK) != 0 && errno == ENOENT))
+		return;
+	if (ask_lock(check->config, &lock, why) != ERR_OK) {
+		fault(check, "%s", why);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++)
+		if (offline_try(check->config, owners[i], why) != ERR_OK)
+			fault(check, "%s", why);
+	net_close(&lock);
+}
+
+static int print_effective(const struct config *config)
+{
+	struct buf text;
+
+	buf_init(&text, 16 * 1024 * 1024);
+	if (config_print(config, false, &text) == ERR_OK)
+		printf("%.*s", SLICE_ARG(buf_data(&text)));
+	buf_release(&text);
+	return EXIT_DONE;
+}
+
+int cmd_check(const struct invocation *invocation)
+{
+	struct config *config = load_config(invocation);
+	struct check check = {.config = config};
+	char why[ASK_WHY_MAX];
+	int fd = -1;
+
+	if (config == NULL)
+		return EXIT_FAILED;
+	check.running = ask_connect(config, &fd, why) == ERR_OK;
+	net_close(&fd);
+	check_text(&check);
+	check_certificate(&check);
+	check_addresses(&check);
+	check_users(&check);
+	if (check.faults == 0)
+		check_stores(&check);
+	if (check.faults == 0 && invocation_has(invocation, OPTION_effective))
+		print_effective(config);
+	else if (check.faults == 0)
+		printf("%s is good%s.\n", invocation->config,
+		       check.running ? "; postern reload puts it in force" : "");
+	config_free(&config);
+	return check.faults == 0 ? EXIT_DONE : EXIT_FAILED;
+}
