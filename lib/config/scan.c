@@ -138,9 +138,13 @@ void explain_file(const char *path, int error, char *why, size_t size)
 
 	const struct passwd *owner = getpwuid(st.st_uid);
 	const struct group *group = getgrgid(st.st_gid);
+	char mend[32] = "chmod u+r";
 
-	snprintf(why, size, "%s: %s (owner %s, group %s, mode %04o; we are uid %u)", path,
+	if (st.st_uid != geteuid())
+		snprintf(mend, sizeof(mend), "chown %u", (unsigned)geteuid());
+	snprintf(why, size,
+		 "%s: %s (owner %s, group %s, mode %04o; we are uid %u); mend it with: %s %s", path,
 		 strerror(error), owner != NULL ? owner->pw_name : "unknown",
 		 group != NULL ? group->gr_name : "unknown", (unsigned)(st.st_mode & 07777),
-		 (unsigned)geteuid());
+		 (unsigned)geteuid(), mend, path);
 }
