@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes out are bytes in, however they come; and a large message costs nobody memory."""
 import hashlib
+import re
 import threading
 import time
 
@@ -19,7 +20,7 @@ def pair():
     with Sink() as sink:
         routes = (f'relay "next" {{{{ host = "127.0.0.1:{sink.port}"  tls = "none" }}}}\n'
                   'route "all" {{ via = "relay:next" }}')
-        with Postern(routes=routes) as server:
+        with Postern(routes=routes, settings='accept_for = {{ "sink.example" }}') as server:
             yield server, sink
 
 
@@ -79,19 +80,41 @@ def test_everything_in_one_packet(pair):
         assert any(r.data.endswith(data) for r in received)
 
 
-@pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\n.\r"])
+ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\n.\r", b"\r\n\0.\r\n"]
+INNER = b"MAIL FROM:<alice@example.org>\r\nRCPT TO:<evil@sink.example>\r\nDATA\r\nSubject: smuggled\r\n\r\nx"
+
+
+@pytest.mark.parametrize("end", ENDS)
 def test_only_crlf_dot_crlf_ends_a_message(pair, end):
-    """What others might take for the end of a message neither ends ours nor is passed on (smuggling)."""
+    """What others take for the end of a message is none here; those who are logged in get it repaired."""
     server, sink = pair
     known = len(sink.received)
-    inner = b"MAIL FROM:<alice@example.org>\r\nRCPT TO:<evil@sink.example>\r\nDATA\r\nSubject: smuggled\r\n\r\n"
     with logged_in(server) as raw:
         raw.envelope()
-        raw.send(mail.message("Outer") + b"text" + end + inner + b"\r\n.\r\n")
+        raw.send(mail.message("Outer") + b"text" + end + INNER + b"\r\n.\r\n")
         reply = raw.reply()
-    assert reply[:1] == "5", reply
-    time.sleep(0.3)
-    assert len(sink.received) == known, "it was passed on"
+        assert reply[:3] == ("250" if b"\0" not in end else "521"), reply
+    if reply.startswith("250"):
+        whole = sink.wait(known + 1)[-1].data
+        assert b"Subject: smuggled" in whole
+        assert not re.search(rb"(?<!\r)\n|\r(?!\n)", whole), "a bare CR or LF was passed on"
+    time.sleep(0.2)
+    assert len(sink.received) == known + (reply[0] == "2")
+    assert all("evil@sink.example" not in r.recipients for r in sink.received)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_strangers_may_not_even_try(pair, end):
+    server, sink = pair
+    known = len(sink.received)
+    with Raw(server.mta) as raw:
+        raw.command("EHLO client.example", 250)
+        raw.envelope("someone@elsewhere.example", "bob@sink.example")
+        raw.send(mail.message("Outer") + b"text" + end + INNER + b"\r\n.\r\n")
+        assert raw.reply().startswith("521 5.5.2")
+        assert raw.closed()
+    time.sleep(0.2)
+    assert len(sink.received) == known
 
 
 @pytest.mark.parametrize("size", [65535, 65536, 65537, 131072, 300000])
