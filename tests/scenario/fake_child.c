@@ -2,7 +2,8 @@
 /*
  * Stands in for any process that master starts, so that master can be tested alone: it writes what
  * it is told into FAKE_DIR/events, one line each, and refuses configurations while a file
- * FAKE_DIR/refuse-NAME (or refuse-start-NAME) is there.
+ * FAKE_DIR/refuse-NAME (or refuse-start-NAME) is there. With FAKE_DIR/misbehave-NAME it sends
+ * master what only control may.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,6 +33,16 @@ static void note(struct child *child, const char *what, const char *detail)
 
 	if (write(events, line, (size_t)len) != len)
 		abort();
+}
+
+static void misbehave(struct child *child)
+{
+	struct msg_op op = {.id = 1, .op = IPC_OP_RELOAD};
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/misbehave-%s", folder, name);
+	if (access(path, F_OK) == 0)
+		(void)channel_send(child_master(child), IPC_OP, &op);
 }
 
 static enum err refusal(const char *prefix, char *why)
@@ -76,6 +87,7 @@ static void commit(struct child *child, const struct config *config)
 	memcpy(held, next, sizeof(held));
 	held_count = next_count;
 	next_count = 0;
+	misbehave(child);
 }
 
 static void rollback(struct child *child)

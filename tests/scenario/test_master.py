@@ -286,6 +286,21 @@ def test_dead_process_is_back_with_new_channels(server):
     assert server.stop() == 0
 
 
+def test_process_that_sends_what_it_must_not_is_ended(server):
+    (server.fake / "misbehave-auth").touch()
+    server.start()
+    # Killed, unless it saw its channel end first.
+    assert server.wait_logged("died", 2)[1]["how"] in ("signal 9 (Killed)", "exit status 0")
+    assert any("auth sent what it must not" in line["text"] for line in server.logged("note"))
+    (server.fake / "misbehave-auth").unlink()
+    last = len(server.logged("died")) + 2
+    server.wait_event(f"^queue-0/1 peer auth-0/{last - 1}$|^queue-0/1 peer auth-0/{last}$")
+    # Nobody else was touched, and nothing was reloaded.
+    assert {line["process"] for line in server.logged("died")} == {"auth"}
+    assert not server.logged("reload")
+    assert server.stop() == 0
+
+
 def test_reload_is_all_or_nothing(server):
     server.start()
     socket_before = server.socket_of(server.port)
