@@ -152,11 +152,22 @@ void smtp_framer_start_body(struct smtp_framer *framer)
 	framer->line_len = 0;
 }
 
-static void count_line(struct smtp_framer *framer, size_t len)
+/*
+ * Counts bytes of the current line. true: with them it is too long for the first time; then
+ * *len is what fits.
+ */
+static bool count_line(struct smtp_framer *framer, size_t *len)
 {
-	framer->line_len += len;
-	if (framer->line_len > SMTP_TEXT_LINE_MAX)
-		framer->long_text_line = true;
+	size_t room = SMTP_TEXT_LINE_MAX - framer->line_len;
+
+	if (*len <= room || framer->long_text_line) {
+		framer->line_len += *len;
+		return false;
+	}
+	framer->long_text_line = true;
+	framer->line_len += room;
+	*len = room;
+	return true;
 }
 
 static enum smtp_frame lend_text(struct smtp_framer *framer, size_t len, struct slice *text_out)
@@ -197,6 +208,7 @@ static enum smtp_frame take_special(struct smtp_framer *framer, struct slice dat
 enum smtp_frame smtp_framer_body(struct smtp_framer *framer, struct slice *text_out)
 {
 	struct slice data;
+	bool too_long = false;
 	size_t at = 0;
 
 	smtp_framer_settle(framer, false);
@@ -211,11 +223,12 @@ enum smtp_frame smtp_framer_body(struct smtp_framer *framer, struct slice *text_
 	while (at < data.len) {
 		size_t text = find_special(slice_skip(data, at));
 
-		count_line(framer, text);
+		too_long = count_line(framer, &text);
 		at += text;
 		if (text != 0)
 			framer->at_line_start = false;
-		if (data.len - at < 2 || data.ptr[at] != '\r' || data.ptr[at + 1] != '\n')
+		if (too_long || data.len - at < 2 || data.ptr[at] != '\r' ||
+		    data.ptr[at + 1] != '\n')
 			break;
 		at += 2;
 		framer->line_len = 0;
@@ -223,7 +236,7 @@ enum smtp_frame smtp_framer_body(struct smtp_framer *framer, struct slice *text_
 		if (at < data.len && data.ptr[at] == '.')
 			break;
 	}
-	if (at != 0)
+	if (at != 0 || too_long)
 		return lend_text(framer, at, text_out);
 	return data.len != 0 ? take_special(framer, data) : SMTP_FRAME_MORE;
 }

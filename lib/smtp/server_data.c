@@ -39,17 +39,24 @@ static void drop_body(struct smtp_server *server, const char *reply, bool closes
 	}
 }
 
+/* What is shown ends at the same byte however the input was cut. */
 static void give_text(struct smtp_server *server, struct slice text,
 		      struct smtp_server_event *event_out)
 {
+	struct smtp_transaction *transaction = server->transaction;
 	uint64_t limit = server->options.message_size;
+	uint64_t room = limit > transaction->size ? limit - transaction->size : 0;
 
-	server->transaction->size += text.len;
-	if (server->framer.long_text_line)
-		drop_body(server, "554 5.6.0 A line is longer than 64 KiB", false);
-	if (limit != 0 && server->transaction->size > limit)
+	if (transaction->drop != NULL)
+		return;
+	if (limit != 0 && text.len > room) {
+		text = slice_head(text, room);
 		drop_body(server, "552 5.3.4 The message is larger than this server takes", false);
-	if (server->transaction->drop == NULL)
+	} else if (server->framer.long_text_line) {
+		drop_body(server, "554 5.6.0 A line is longer than 64 KiB", false);
+	}
+	transaction->size += text.len;
+	if (text.len != 0)
 		*event_out = (struct smtp_server_event){.type = SMTP_SERVER_BODY, .text = text};
 }
 

@@ -329,6 +329,50 @@ static void too_large(void **state)
 	}
 }
 
+/* At the bounds, too, the same is shown for any cut. */
+static void drops_for_any_cut(void **state)
+{
+	enum { SIZE = 3 * 65536 };
+	char *text = mem_alloc(SIZE);
+	uint32_t seed = 3;
+
+	(void)state;
+	for (int kind = 0; kind < 4; kind++) {
+		/* Too long a line; the same behind others; too large; too long and then too large.
+		 */
+		uint64_t limit = kind == 2 ? 70000 : kind == 3 ? 100000 : 10 << 20;
+		struct buf first;
+
+		buf_init(&first, 1 << 20);
+		memset(text, 'x', SIZE);
+		for (size_t at = 0; kind > 0 && at < (kind == 2 ? SIZE : 1000); at += 50)
+			memcpy(text + at, "\r\n", 2);
+		memcpy(text + SIZE - strlen(END), END, strlen(END));
+		for (int round = 0; round < 60; round++) {
+			struct slice rest = slice_of(text, SIZE);
+			struct peer peer;
+
+			start_body(&peer, true, 0);
+			peer.options.message_size = limit;
+			smtp_server_set_options(peer.server, &peer.options);
+			while (rest.len != 0) {
+				size_t len = round == 0 ? SIZE : 1 + next_random(&seed) % 70000;
+
+				peer_send(&peer, slice_head(rest, len));
+				rest = slice_skip(rest, len);
+			}
+			assert_int_equal(peer.dropped, 1);
+			if (round == 0)
+				buf_append_slice(&first, buf_data(&peer.log));
+			else
+				assert_true(slice_equal(buf_data(&first), buf_data(&peer.log)));
+			peer_close(&peer);
+		}
+		buf_release(&first);
+	}
+	mem_free(text);
+}
+
 static void empty_messages(void **state)
 {
 	struct peer peer;
@@ -355,6 +399,7 @@ int main(void)
 		cmocka_unit_test(dots_round_trip),
 		cmocka_unit_test(long_lines),
 		cmocka_unit_test(too_large),
+		cmocka_unit_test(drops_for_any_cut),
 		cmocka_unit_test(empty_messages),
 	};
 
