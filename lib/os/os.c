@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -88,4 +89,9 @@ void os_libexec_path(const char *program, char path_out[OS_PATH_MAX])
 			return;
 	}
 	snprintf(path_out, OS_PATH_MAX, "%s/%s", POSTERN_LIBEXEC, program);
+}
+
+void os_trim_memory(void)
+{
+	(void)malloc_trim(0);
 }

@@ -13,6 +13,8 @@ int64_t os_monotonic_us(void);
 void os_random(void *data, size_t len); /* getrandom; ends the process if there is none */
 uint64_t os_random_u64(void);
 unsigned os_cpu_count(void);
+/* Gives free pages back to the kernel, those amid used ones too: slow, for after a crowd left. */
+void os_trim_memory(void);
 
 enum { OS_PATH_MAX = 4096 };
 /*

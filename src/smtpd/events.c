@@ -58,7 +58,7 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 static void closed(struct session *session, const char *reason)
 {
 	session->state = SESSION_CLOSING;
-	if (reason == NULL || reason[0] == '\0')
+	if (reason == NULL || reason[0] == '\0' || session->end_logged)
 		return;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),

@@ -23,6 +23,7 @@
 enum {
 	READS_AT_ONCE = 8,        /* of up to SMTP_INPUT_MAX bytes, then others have their turn */
 	ANSWER_TIME = 10 * 60000, /* ms that auth and queue have for an answer */
+	LIKELY_MORE = 4096,       /* bytes of one read */
 	OUTPUT_LARGE = 16 * 1024,
 	CLOSING_TIME = 5000, /* ms for the last reply to leave */
 };
@@ -73,7 +74,7 @@ static void set_deadline(struct session *session, uint64_t in_ms)
 	int64_t now = loop_now(session->smtpd->loop);
 
 	session->deadline = now + (int64_t)in_ms;
-	if (session->login_by != 0 && session->login == NULL &&
+	if (session->login_by != 0 && session->login == NULL && session->state != SESSION_CLOSING &&
 	    session->login_by < session->deadline)
 		session->deadline = session->login_by;
 	/* The timer that runs looks at the deadline itself; most deadlines only move back. */
@@ -96,8 +97,9 @@ static void renew_deadline(struct session *session)
 		set_deadline(session, timeouts->command);
 }
 
-static void log_end(const struct session *session, const char *reason)
+static void log_end(struct session *session, const char *reason)
 {
+	session->end_logged = true;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client), LOG_TEXT("reason", reason));
@@ -259,6 +261,9 @@ static void read_some(struct session *session)
 			break;
 		smtp_server_feed(session->server, slice_of(scratch, len));
 		session_pump(session);
+		/* Behind a command there is seldom more, and if there is, the socket says so. */
+		if (len < LIKELY_MORE && !stream_pending(session->stream))
+			break;
 	}
 	if (err == ERR_EOF)
 		session->eof = true; /* what it is still owed is sent first */

@@ -61,6 +61,7 @@ struct session {
 	bool write_blocked : 1;      /* the socket takes no more for now */
 	bool eof : 1;                /* the client sends no more */
 	bool greeted : 1;            /* the first bytes of the client were looked at */
+	bool end_logged : 1;         /* why it ends is in the log */
 	bool pumping : 1;            /* its machine is being asked: callees need not */
 };
 

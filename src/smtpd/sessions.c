@@ -9,11 +9,14 @@
 
 #include "base/mem.h"
 #include "os/loop.h"
+#include "os/os.h"
 #include "session.h"
 #include "smtpd.h"
 
 enum {
 	SWEEP_EVERY = 1000, /* ms */
+	TRIM_EVERY = 10000, /* ms at least between two rounds of giving memory back */
+	TRIM_SHARE = 64,    /* and one session of this many must have become idle since */
 	IDLE_AFTER = 1000,  /* ms without a byte until buffers are given back */
 	SOCKET_HOOK = 20,   /* after the channels (os/loop.h) */
 };
@@ -34,6 +37,8 @@ struct sessions {
 	struct session *marked; /* list by mark_prev, mark_next; those marked last at the end */
 	uint32_t round;         /* of looking at the marked ones */
 	struct session *recent; /* not idle; least recently active first */
+	uint32_t shrunk;        /* sessions since memory was given back */
+	int64_t trim_at;        /* not before this */
 	struct timer *sweep;
 	struct hook *hook;
 	bool sweeping; /* the timer runs */
@@ -49,8 +54,16 @@ static void sweep(void *arg)
 		DL_DELETE(sessions->recent, session);
 		session->recent = false;
 		session_shrink(session);
+		sessions->shrunk++;
 	}
-	sessions->sweeping = sessions->recent != NULL;
+	/* What idle sessions gave back lies in pieces between what they keep. */
+	if (sessions->shrunk > sessions->count / TRIM_SHARE && now >= sessions->trim_at) {
+		os_trim_memory();
+		sessions->shrunk = 0;
+		sessions->trim_at = now + TRIM_EVERY;
+	}
+	sessions->sweeping =
+		sessions->recent != NULL || sessions->shrunk > sessions->count / TRIM_SHARE;
 	if (sessions->sweeping)
 		timer_set(sessions->sweep, SWEEP_EVERY);
 }
