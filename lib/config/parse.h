@@ -19,6 +19,11 @@ enum err config_read(const char *path, struct config **config_out, struct buf *e
  * readable, hostname is a public name where mail is delivered by mx. Same form of errors.
  */
 enum err config_verify(const struct config *config, struct buf *errors);
+/*
+ * What a file with nothing but this hostname gives. ERR_SYNTAX, ERR_RANGE: why (512 bytes) goes
+ * on after "hostname ".
+ */
+enum err config_fresh(const char *hostname, struct config **config_out, char *why);
 /* The settings as a commented file, values as in config; for setup and "check --effective". */
 enum err config_print(const struct config *config, bool comments, struct buf *out);
 /* The settings part of postern.conf(5), in mdoc. */

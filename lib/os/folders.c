@@ -21,37 +21,43 @@ static enum err complain(const char *path, char *why)
 						 : ERR_IO;
 }
 
+/* The mode is set while the folder is root's: that takes no right over others' files. */
+static bool own(int fd, uid_t uid, gid_t gid, mode_t mode)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	if (!os_is_root())
+		return (st.st_mode & 07777) == mode || st.st_uid != geteuid() ||
+		       fchmod(fd, mode) == 0;
+	if ((st.st_mode & 07777) == mode && st.st_uid == uid && st.st_gid == gid)
+		return true;
+	return fchown(fd, 0, 0) == 0 && fchmod(fd, mode) == 0 && fchown(fd, uid, gid) == 0;
+}
+
 /* user: who owns it when we are root; NULL: root. */
 static enum err make_folder(const char *path, mode_t mode, const char *user, char *why)
 {
 	uid_t uid = 0;
 	gid_t gid = 0;
-	struct stat st;
 	int fd;
 
 	if (os_is_root() && user != NULL && os_user(user, &uid, &gid) != ERR_OK) {
 		snprintf(why, FOLDERS_WHY_MAX,
-			 "there is no user %.200s to own %.300s; `postern setup` makes it, or: "
-			 "adduser "
-			 "--system --group "
-			 "--no-create-home %.200s",
+			 "there is no user %.200s to own %.300s; \"postern setup\" makes it, or: "
+			 "adduser --system --group --no-create-home %.200s",
 			 user, path, user);
 		return ERR_NOT_FOUND;
 	}
 	if (os_make_folder(path, mode) != ERR_OK)
 		return complain(path, why);
-	/* By descriptor: the folder may lie in one that its user can change. */
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* By descriptor, so that what is looked at is what is changed. */
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (user != NULL ? O_NOFOLLOW : 0));
 	if (fd == -1)
 		return complain(path, why);
 
-	bool good = fstat(fd, &st) == 0;
-
-	if (good && os_is_root() && (st.st_uid != uid || st.st_gid != gid))
-		good = fchown(fd, uid, gid) == 0;
-	if (good && (st.st_mode & 07777) != mode && (os_is_root() || st.st_uid == geteuid()))
-		good = fchmod(fd, mode) == 0;
-	enum err err = good ? ERR_OK : complain(path, why);
+	enum err err = own(fd, uid, gid, mode) ? ERR_OK : complain(path, why);
 
 	close(fd);
 	return err;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "cli/common.h"
 #include "config/parse.h"
 #include "os/os.h"
@@ -50,35 +51,28 @@ static bool make_parent(const char *path, mode_t mode)
 
 /* ---- configuration ----------------------------------------------------------------------- */
 
-/*
- * hostname is checked by reading it back as a configuration, through the one parser. Below
- * another root the places are there too, and ports that need no root.
- */
-static bool make_config(struct setup *setup, const char *path)
+static void put_below(char **path, const char *root)
 {
-	char prefix[4096];
-	struct buf text, errors;
-	bool good;
+	char full[4096];
 
-	setup_path(setup, "", prefix);
-	buf_init(&text, CONFIG_MAX);
-	buf_init(&errors, CONFIG_MAX);
-	buf_printf(&text, "hostname = \"%s\"\n", setup->hostname);
-	if (prefix[0] != '\0')
-		buf_printf(&text,
-			   "state_dir = \"%s/var/lib/postern\"\nruntime_dir = \"%s/run/postern\"\n"
-			   "tls {\n\tcertificate = \"%s/etc/postern/tls/cert.pem\"\n"
-			   "\tkey = \"%s/etc/postern/tls/key.pem\"\n}\n",
-			   prefix, prefix, prefix, prefix);
-	good = os_write_file(path, buf_data(&text), 0644) == ERR_OK || failed(path);
-	if (good && config_read(path, &setup->config, &errors) != ERR_OK) {
-		fprintf(stderr, "%.*s", SLICE_ARG(buf_data(&errors)));
-		(void)os_remove_file(path);
-		good = false;
+	snprintf(full, sizeof(full), "%s%s", root, *path);
+	mem_free(*path);
+	*path = mem_strdup(full);
+}
+
+static bool make_config(struct setup *setup)
+{
+	char why[512];
+
+	if (config_fresh(setup->hostname, &setup->config, why) != ERR_OK) {
+		complain("the name of the server %s", why);
+		return false;
 	}
-	buf_release(&text);
-	buf_release(&errors);
-	return good;
+	put_below(&setup->config->state_dir, setup->root);
+	put_below(&setup->config->runtime_dir, setup->root);
+	put_below(&setup->config->tls.certificate, setup->root);
+	put_below(&setup->config->tls.key, setup->root);
+	return true;
 }
 
 static bool write_config(struct setup *setup)
@@ -98,21 +92,14 @@ static bool write_config(struct setup *setup)
 
 bool setup_config(struct setup *setup)
 {
-	char draft[4096 + 16];
-	bool good;
-
+	if (!make_config(setup))
+		return false;
 	if (access(setup->config_path, F_OK) == 0 && !setup->force) {
 		complain("%s is there already; --force replaces it, postern check checks it",
 			 setup->config_path);
 		return false;
 	}
-	if (!make_parent(setup->config_path, 0755))
-		return false;
-	snprintf(draft, sizeof(draft), "%s.draft", setup->config_path);
-	good = make_config(setup, draft);
-	if (good)
-		(void)os_remove_file(draft);
-	return good && write_config(setup);
+	return make_parent(setup->config_path, 0755) && write_config(setup);
 }
 
 /* ---- certificate ------------------------------------------------------------------------- */

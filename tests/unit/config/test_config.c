@@ -169,6 +169,35 @@ static void defaults_are_those_of_the_manual(void **state)
 	config_free(&c);
 }
 
+static struct buf encoded(const struct config *config)
+{
+	struct buf buf;
+
+	buf_init(&buf, 1 << 20);
+	assert_int_equal(config_encode(config, &buf), ERR_OK);
+	return buf;
+}
+
+static void fresh_is_as_a_file_of_one_line(void **state)
+{
+	struct config *read = reads("hostname = mail.example.org\n"), *fresh = NULL;
+	struct buf x, y;
+	char why[512];
+
+	(void)state;
+	assert_int_equal(config_fresh("mail.example.org", &fresh, why), ERR_OK);
+	x = encoded(read);
+	y = encoded(fresh);
+	assert_true(slice_equal(buf_data(&x), buf_data(&y)));
+	buf_release(&x);
+	buf_release(&y);
+	config_free(&read);
+	config_free(&fresh);
+	assert_int_equal(config_fresh("no\"name", &fresh, why), ERR_SYNTAX);
+	assert_string_equal(why, "is \"no\"name\"; expected a host name such as mail.example.org");
+	assert_null(fresh);
+}
+
 static void each_error_names_place_and_remedy(void **state)
 {
 	(void)state;
@@ -365,15 +394,6 @@ static void missing_file(void **state)
 	assert_true(slice_is(buf_data(&errors), "/: not a regular file\n"));
 	buf_release(&errors);
 	assert_null(config);
-}
-
-static struct buf encoded(const struct config *config)
-{
-	struct buf buf;
-
-	buf_init(&buf, 1 << 20);
-	assert_int_equal(config_encode(config, &buf), ERR_OK);
-	return buf;
 }
 
 static void assert_same(const struct config *a, const struct config *b)
@@ -576,6 +596,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_everything),
 		cmocka_unit_test(defaults_are_those_of_the_manual),
+		cmocka_unit_test(fresh_is_as_a_file_of_one_line),
 		cmocka_unit_test(each_error_names_place_and_remedy),
 		cmocka_unit_test(each_type_names_its_form),
 		cmocka_unit_test(many_errors_in_one_run),
