@@ -54,6 +54,12 @@ void config_runtime_path(const struct config *config, const char *name, char pat
 	snprintf(path_out, 4096, "%s/%s", config->runtime_dir, name);
 }
 
+bool config_user(const struct config *config, const char *process, char user_out[256])
+{
+	snprintf(user_out, 256, "%.200s%s", config->user_prefix, process);
+	return config->user_prefix[0] != '\0';
+}
+
 const char *config_domain(const struct config *config)
 {
 	return config->domain != NULL ? config->domain : config->hostname;

@@ -134,6 +134,11 @@ const struct config_relay *config_relay_find(const struct config *config, const 
 /* Where things lie; the result is appended with a terminator to a buffer of PATH_MAX bytes. */
 void config_state_path(const struct config *config, const char *name, char path_out[4096]);
 void config_runtime_path(const struct config *config, const char *name, char path_out[4096]);
+/*
+ * The user that a process runs as when root starts it: user_prefix and its name. false: user_prefix
+ * is empty, no process changes its user.
+ */
+bool config_user(const struct config *config, const char *process, char user_out[256]);
 /* "example.org" of account names: domain if set, else hostname. */
 const char *config_domain(const struct config *config);
 

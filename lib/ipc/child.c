@@ -215,9 +215,8 @@ static enum err give_up_rights(struct child *child, const struct config *config,
 	uid_t uid;
 	gid_t gid;
 
-	if (!os_is_root())
+	if (!os_is_root() || !config_user(config, child->role->name, user))
 		return ERR_OK;
-	snprintf(user, sizeof(user), "%s%s", config->user_prefix, child->role->name);
 	if (os_user(user, &uid, &gid) != ERR_OK) {
 		snprintf(why, WHY_MAX,
 			 "there is no user %.200s to run as; \"postern setup\" makes it, or: "

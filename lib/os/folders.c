@@ -76,6 +76,7 @@ enum err os_make_state_folders(const struct config *config, char *why)
 	};
 	char path[4096], user[256];
 	enum err err = ERR_OK;
+	bool owned;
 
 	for (size_t i = 0; err == ERR_OK && i < sizeof(folders) / sizeof(folders[0]); i++) {
 		if (strcmp(folders[i].name, ".") == 0)
@@ -85,10 +86,8 @@ enum err os_make_state_folders(const struct config *config, char *why)
 			config_runtime_path(config, folders[i].name, path);
 		else
 			config_state_path(config, folders[i].name, path);
-		snprintf(user, sizeof(user), "%.200s%s", config->user_prefix,
-			 folders[i].user != NULL ? folders[i].user : "");
-		err = make_folder(path, folders[i].mode, folders[i].user != NULL ? user : NULL,
-				  why);
+		owned = folders[i].user != NULL && config_user(config, folders[i].user, user);
+		err = make_folder(path, folders[i].mode, owned ? user : NULL, why);
 	}
 	return err;
 }

@@ -171,8 +171,7 @@ static void check_users(struct check *check)
 	gid_t gid;
 
 	for (size_t i = 0; os_is_root() && i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(user, sizeof(user), "%.200s%s", check->config->user_prefix, names[i]);
-		if (os_user(user, &uid, &gid) != ERR_OK)
+		if (config_user(check->config, names[i], user) && os_user(user, &uid, &gid) != ERR_OK)
 			fault(check,
 			      "there is no user %s for process %s to run as; `postern setup` makes "
 			      "it, or: "

@@ -190,8 +190,8 @@ bool setup_users(const struct setup *setup)
 	gid_t gid;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(user, sizeof(user), "%.200s%s", setup->config->user_prefix, names[i]);
-		if (os_user(user, &uid, &gid) == ERR_OK)
+		if (!config_user(setup->config, names[i], user) ||
+		    os_user(user, &uid, &gid) == ERR_OK)
 			continue;
 		if (!add_user(setup, user))
 			return false;
@@ -308,8 +308,8 @@ static bool add_account(const struct setup *setup, const struct invocation *invo
 		name = getenv("SUDO_USER");
 	if (name == NULL || name[0] == '\0' || strcmp(name, "root") == 0)
 		name = "postmaster";
-	snprintf(user, sizeof(user), "%.200sauth", setup->config->user_prefix);
-	if (setup->root[0] != '\0' && os_is_root() && os_user(user, &uid, &gid) != ERR_OK) {
+	if (setup->root[0] != '\0' && os_is_root() && config_user(setup->config, "auth", user) &&
+	    os_user(user, &uid, &gid) != ERR_OK) {
 		printf("Note: no account was made, as there is no user %s to keep it; postern user "
 		       "add makes "
 		       "one\n",

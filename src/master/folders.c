@@ -68,8 +68,7 @@ static enum err make_capture(const struct config *config, const char *path, char
 	char user[256];
 	enum err err;
 
-	snprintf(user, sizeof(user), "%srelay", config->user_prefix);
-	if (os_is_root() && os_user(user, &uid, &gid) != ERR_OK) {
+	if (os_is_root() && config_user(config, "relay", user) && os_user(user, &uid, &gid) != ERR_OK) {
 		snprintf(why, FOLDERS_WHY_MAX,
 			 "there is no user %.200s to write into %.500s; \"postern setup\" makes it",
 			 user, path);

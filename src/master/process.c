@@ -199,6 +199,9 @@ static void all_ready(struct master *master)
 		process_commit(&master->processes[i], master->current);
 	master->phase = PHASE_SERVING;
 	os_notify("READY=1");
+	if (os_is_root() && master->current->config->user_prefix[0] == '\0')
+		log_note(LOG_WARNING, "all processes run as root, as user_prefix is empty: for "
+				      "tests only");
 	log_event(LOG_INFO, "start", LOG_TEXT("version", POSTERN_VERSION),
 		  LOG_TEXT("config", master->path), LOG_NUMBER("processes", master->process_count),
 		  LOG_NUMBER("listeners", master->current->listener_count));

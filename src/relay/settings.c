@@ -76,8 +76,7 @@ static enum err make_folder(struct settings *settings, const struct config *conf
 
 	if (has_folder(settings, folder))
 		return ERR_OK;
-	snprintf(user, sizeof(user), "%srelay", config->user_prefix);
-	if (os_is_root())
+	if (os_is_root() && config_user(config, "relay", user))
 		(void)os_user(user, &uid, &gid); /* a missing one is told of later */
 	err = maildir_make(folder, uid, gid);
 	if (err != ERR_OK) {
