@@ -317,6 +317,19 @@ static bool find_obstacle(const char *path, char obstacle_out[OS_PATH_MAX])
 	return false;
 }
 
+/* Whether the folder that path lies in is ours: then so should be what is in it. */
+static bool lies_in_our_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[OS_PATH_MAX];
+	struct stat st;
+
+	if (slash == NULL || slash == path)
+		return false;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	return stat(folder, &st) == 0 && st.st_uid == geteuid();
+}
+
 static void explain_denied(const char *path, const char *culprit, const struct stat *st,
 			   const char *reason, char *why, size_t size)
 {
@@ -337,6 +350,13 @@ static void explain_denied(const char *path, const char *culprit, const struct s
 			 "chmod u+%s %s",
 			 path, reason, culprit, owner, group, (unsigned)st->st_mode & 07777, us,
 			 folder ? "rwx" : "rw", culprit);
+	else if (!folder && lies_in_our_folder(culprit))
+		snprintf(why, size,
+			 "%s: %s: %s belongs to %s:%s with mode %04o, and we run as %s; mend it "
+			 "with: "
+			 "chown %s %s && chmod 0600 %s",
+			 path, reason, culprit, owner, group, (unsigned)st->st_mode & 07777, us, us,
+			 culprit, culprit);
 	else
 		snprintf(why, size,
 			 "%s: %s: %s belongs to %s:%s with mode %04o, and we run as %s; mend it "

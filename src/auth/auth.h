@@ -57,6 +57,7 @@ struct auth {
 	uint64_t changes;
 	bool store_failed; /* said in the log; cleared, and said, when it works again */
 	struct auth_counts counts;
+	uint32_t workers, waiting; /* as it was started with */
 };
 
 const struct config *auth_config(const struct auth *auth);

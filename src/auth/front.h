@@ -16,6 +16,9 @@ struct login;
 enum {
 	/* Logins under way of one smtpd; a session has one at most. Beyond: 454. */
 	FRONT_LOGINS_MAX = 32768,
+	/* Sessions of one smtpd that are logged in: far above what descriptors allow, so that one
+	 * that never ends its grants cannot fill our memory and queue's. */
+	FRONT_GRANTS_MAX = 65536,
 };
 
 struct front {
@@ -27,6 +30,7 @@ struct front {
 	struct login *logins;    /* by session */
 	struct grant *standing;  /* NULL: accept_for is empty */
 	struct grant *replacing; /* its successor, which queue has not acknowledged yet */
+	size_t grants;           /* live and pending, the standing ones too */
 	char *accept_for;        /* what standing (or replacing) permits, joined */
 };
 

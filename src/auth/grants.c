@@ -58,6 +58,7 @@ struct grants *grants_new(struct auth *auth)
 static void forget(struct grants *grants, struct grant *grant)
 {
 	HASH_DEL(grants->table, grant);
+	grant->front->grants--;
 	mem_free(grant->account);
 	mem_free(grant->bounce);
 	mem_free((char *)(uintptr_t)grant->patterns.bytes.ptr);
@@ -278,6 +279,7 @@ static struct grant *add(struct grants *grants, struct front *front, struct ipc_
 	grant->ready = ready;
 	grant->arg = arg;
 	HASH_ADD(hh, grants->table, number, sizeof(grant->number), grant);
+	front->grants++;
 	return grant;
 }
 
@@ -289,6 +291,8 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 
 	if (!grants_have_queue(grants))
 		return ERR_BUSY;
+	if (front->grants >= FRONT_GRANTS_MAX)
+		return ERR_FULL;
 	grant = add(grants, front, senders, ready, arg);
 	grant->account_id = account->id;
 	grant->account = mem_strdup(account->name);

@@ -120,6 +120,7 @@ static void succeed(struct login *login, const struct account *account)
 {
 	struct auth *auth = login->front->auth;
 	const char *domain = config_domain(auth_config(auth));
+	enum err err;
 
 	if (account_address(account->name, domain, login->address) != ERR_OK ||
 	    senders_list(account, login->address, &login->senders) != ERR_OK) {
@@ -128,9 +129,10 @@ static void succeed(struct login *login, const struct account *account)
 	}
 	(void)snprintf(login->account, sizeof(login->account), "%s", account->name);
 	login->state = GRANTING;
-	if (grants_add(auth->grants, login->front, account, login->address,
-		       ipc_list_view(&login->senders), on_granted, login, &login->grant) != ERR_OK)
-		fail(login, &UNAVAILABLE, "no-queue");
+	err = grants_add(auth->grants, login->front, account, login->address,
+			 ipc_list_view(&login->senders), on_granted, login, &login->grant);
+	if (err != ERR_OK)
+		fail(login, &UNAVAILABLE, err == ERR_BUSY ? "no-queue" : "too-many-grants");
 }
 
 /* ---- verifying ------------------------------------------------------------------------------ */

@@ -86,6 +86,8 @@ static enum err start(struct child *child, const struct config *config, char *wh
 		return ERR_INTERNAL;
 	}
 	warm_up();
+	auth->workers = config->auth.workers;
+	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
 	auth->grants = grants_new(auth);
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
@@ -131,7 +133,10 @@ static void commit(struct child *child, const struct config *config)
 {
 	struct auth *auth = child_data(child);
 
-	(void)config;
+	/* Threads cannot be started within the sandbox. */
+	if (config->auth.workers != auth->workers || config->auth.waiting != auth->waiting)
+		log_note(LOG_WARNING, "auth { workers waiting } as changed come into force when "
+				      "postern is started anew");
 	/* What a name means hangs on the domain. */
 	auth->changes++;
 	rows_clear(auth->rows);

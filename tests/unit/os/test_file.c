@@ -132,9 +132,15 @@ static void explanations(void **state)
 		assert_int_equal(chown(in_folder("key.pem"), 12345, 12345), 0);
 		os_explain_file(in_folder("key.pem"), EACCES, why, sizeof(why));
 		assert_non_null(strstr(why, "belongs to 12345:12345"));
-		/* Root may read it, so writing is what failed. */
+		/* In a folder of ours, it should be ours. */
+		assert_non_null(strstr(why, "chown root "));
+		assert_non_null(strstr(why, "chmod 0600 "));
+		/* In another's: root may read it, so writing is what failed. */
+		assert_int_equal(chown(folder, 12345, 12345), 0);
+		os_explain_file(in_folder("key.pem"), EACCES, why, sizeof(why));
 		assert_non_null(strstr(why, "chgrp root "));
 		assert_non_null(strstr(why, "chmod 0460 "));
+		assert_int_equal(chown(folder, 0, 0), 0);
 	}
 	os_explain_file(folder, ENOSPC, why, 10); /* cut, not past the end */
 	assert_int_equal(strlen(why), 9);

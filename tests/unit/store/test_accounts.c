@@ -312,6 +312,11 @@ static void test_unreadable(void **state)
 		assert_int_equal(chmod(f->path, 0644), 0);
 		assert_int_equal(seteuid(65534), 0);
 		test_open_fails(f, ERR_DENIED, "chmod 0664");
+		/* In a folder of ours it should be ours. */
+		assert_int_equal(seteuid(0), 0);
+		assert_int_equal(chown(f->folder, 65534, 65534), 0);
+		assert_int_equal(seteuid(65534), 0);
+		test_open_fails(f, ERR_DENIED, "mend it with: chown ");
 		assert_int_equal(seteuid(0), 0);
 	}
 	assert_int_equal(chmod(f->path, 0600), 0);
