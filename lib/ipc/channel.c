@@ -25,8 +25,7 @@ enum {
 	READ_BLOCK = 64 * 1024,
 	READ_MAX = 256 * 1024,    /* per iteration, so that one peer cannot starve the others */
 	KEEP_MEMORY = 512 * 1024, /* an empty buffer larger than this gives its memory back */
-	SOCKET_BUFFER = 1024 * 1024,
-	FDS_WAITING = 64, /* received descriptors whose frames are still to come */
+	FDS_WAITING = 64,         /* received descriptors whose frames are still to come */
 	/* Credit is given back when this share of it has been dealt with. */
 	RETURN_BYTES = CHANNEL_CREDIT_BYTES / 8,
 	RETURN_MESSAGES = CHANNEL_CREDIT_MESSAGES / 8,
@@ -492,7 +491,7 @@ struct channel *channel_new(struct loop *loop, int fd, const char *name,
 	buf_init(&channel->in.bytes, IPC_FRAME_MAX + READ_BLOCK);
 	channel->out.credit_bytes = CHANNEL_CREDIT_BYTES;
 	channel->out.credit_messages = CHANNEL_CREDIT_MESSAGES;
-	net_buffers(fd, SOCKET_BUFFER);
+	net_buffers(fd, CHANNEL_BUFFER);
 	channel->watch = watch_new(loop, fd, on_ready, channel); /* makes fd non-blocking */
 	channel->hook = hook_new(loop, HOOK_ORDER, on_hook, channel);
 	watch_set(channel->watch, WATCH_READ);

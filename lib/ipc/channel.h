@@ -41,6 +41,7 @@ struct channel_handlers {
 enum {
 	CHANNEL_CREDIT_BYTES = 5 * 1024 * 1024, /* more than a frame at most */
 	CHANNEL_CREDIT_MESSAGES = 1024,
+	CHANNEL_BUFFER = 1024 * 1024, /* of the socket, each way: a write should go out whole */
 	/* Unsent CONTROL bytes at most: a peer that reads nothing is broken. */
 	CHANNEL_CONTROL_MAX = 64 * 1024 * 1024,
 };

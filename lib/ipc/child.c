@@ -183,7 +183,7 @@ static void open_log(struct child *child, const struct config *config)
 {
 	bool json = config->log_format == LOG_FORMAT_JSON;
 
-	if (config->log_target == LOG_TARGET_SYSLOG && child->syslog == -1 && !child->set_up)
+	if (config->log_target == LOG_TARGET_SYSLOG && child->syslog == -1)
 		child->syslog = log_syslog_socket();
 	if (config->log_target == LOG_TARGET_SYSLOG && child->syslog != -1)
 		log_open(child->name, LOG_OUTPUT_SYSLOG, child->syslog, json);
@@ -335,7 +335,7 @@ static enum err on_commit(struct child *child, struct slice payload)
 	child->config = child->prepared;
 	child->prepared = NULL;
 	if (old != NULL)
-		open_log(child, child->config);
+		log_set_json(child->config->log_format == LOG_FORMAT_JSON);
 	if (child->role->commit != NULL)
 		child->role->commit(child, child->config);
 	config_free(&old);

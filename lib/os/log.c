@@ -81,6 +81,11 @@ void log_open(const char *process, enum log_output output, int fd, bool json)
 	}
 }
 
+void log_set_json(bool json)
+{
+	the_log.json = json;
+}
+
 void log_set_level(enum log_level level)
 {
 	the_log.level = level;

@@ -47,6 +47,8 @@ void log_note(enum log_level level, const char *format, ...) __attribute__((form
 enum log_output { LOG_OUTPUT_STREAM, LOG_OUTPUT_SYSLOG, LOG_OUTPUT_JOURNAL };
 /* process: shown on each line; fd: where lines go (standard error, or a datagram socket). */
 void log_open(const char *process, enum log_output output, int fd, bool json);
+/* Changes the form only, which a process may still do when it can open nothing any more. */
+void log_set_json(bool json);
 void log_set_level(enum log_level level); /* default LOG_INFO */
 /*
  * Writes what was gathered. It never waits: lines that the reader does not take are kept up to a

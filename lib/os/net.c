@@ -253,10 +253,22 @@ enum err net_pair(int fds_out[2])
 	return ERR_OK;
 }
 
+static void ask_buffer(int fd, int option, int force, int bytes)
+{
+	socklen_t len = sizeof(int);
+	int now = 0;
+
+	/* The kernel counts double, for its own needs. What root gave is not made smaller. */
+	if (getsockopt(fd, SOL_SOCKET, option, &now, &len) == 0 && now / 2 >= bytes)
+		return;
+	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) != 0)
+		setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
+}
+
 void net_buffers(int fd, int bytes)
 {
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	ask_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, bytes);
+	ask_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, bytes);
 }
 
 enum err net_local_name(int fd, struct net_address *address_out)

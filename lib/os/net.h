@@ -63,7 +63,8 @@ enum err net_send_parts(int fd, const struct slice *parts, size_t count, int pas
 enum err net_recv_fds(int fd, void *data, size_t size, size_t *len_out, int *fds_out,
 		      size_t *fd_count_out);
 enum err net_pair(int fds_out[2]); /* a stream socket pair, both ends non-blocking, close-on-exec */
-void net_buffers(int fd, int bytes); /* asks for socket buffers of this size, both ways */
+/* Asks for socket buffers of this size, both ways; only root gets more than the system's limit. */
+void net_buffers(int fd, int bytes);
 enum err net_local_name(int fd, struct net_address *address_out);
 /* Who is at the other end of a local socket (SO_PEERCRED). */
 enum err net_peer_user(int fd, uid_t *uid_out, pid_t *pid_out);

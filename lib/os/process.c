@@ -33,6 +33,7 @@ static void become(const char *path, char *const argv[], int channel_fd, int rep
 		sigaction(signum, &normal, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	unsetenv("NOTIFY_SOCKET"); /* only the program itself speaks with systemd */
 	null = open("/dev/null", O_RDONLY);
 	/* The report pipe and the channel move out of the way of 0 and 3 first. */
 	report = fcntl(report, F_DUPFD_CLOEXEC, 10);

@@ -83,7 +83,6 @@ struct master {
 /* ---- master.c ---- */
 /* At start-up: says why on standard error and stops everything; status 1. */
 void master_fail(struct master *master, const char *who, const char *why);
-void master_open_log(struct master *master);
 
 /* ---- process.c ---- */
 void process_init_all(struct master *master);

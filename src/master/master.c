@@ -43,7 +43,7 @@ void master_fail(struct master *master, const char *who, const char *why)
 
 /* ---- log ---------------------------------------------------------------------------------- */
 
-void master_open_log(struct master *master)
+static void open_log(struct master *master)
 {
 	const struct config *config = master->current->config;
 	bool json = config->log_format == LOG_FORMAT_JSON;
@@ -137,7 +137,7 @@ static enum err get_ready(struct master *master, struct buf *errors)
 
 static void run(struct master *master)
 {
-	master_open_log(master);
+	open_log(master);
 	log_set_gathered(true);
 	master->loop = loop_new();
 	master->log_timer = timer_new(master->loop, on_log_timer, master);

@@ -171,6 +171,9 @@ static void connect_peers(struct process *process)
 				 process->name, peer->name);
 			continue;
 		}
+		/* Here, while we may exceed the system's limit. */
+		net_buffers(fds[0], CHANNEL_BUFFER);
+		net_buffers(fds[1], CHANNEL_BUFFER);
 		send_peer(process, peer, fds[0]);
 		send_peer(peer, process, fds[1]);
 	}

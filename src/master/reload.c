@@ -137,7 +137,7 @@ static void commit(struct master *master)
 	for (size_t i = 0; i < master->process_count; i++)
 		if (master->processes[i].reload == RELOAD_AGREED)
 			process_commit(&master->processes[i], master->current);
-	master_open_log(master);
+	log_set_json(master->current->config->log_format == LOG_FORMAT_JSON);
 	log_event(LOG_INFO, "reload", LOG_TEXT("result", "done"), LOG_TEXT("config", master->path),
 		  LOG_BOOL("files_only", master->reload.renew),
 		  LOG_SLICE_IF("note", buf_data(&notes)));

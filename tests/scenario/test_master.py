@@ -67,7 +67,7 @@ class Server:
         self.libexec = self.folder / "libexec"
         self.port = free_port()
         self.who = unprivileged()
-        self.process = None
+        self.process = self.reader = None
         self.notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notes.bind(str(self.folder / "notify"))
         self.notes.settimeout(PATIENCE)
@@ -102,9 +102,12 @@ class Server:
         self.own()
         env = {**os.environ, "POSTERN_LIBEXEC": str(self.libexec), "FAKE_DIR": str(self.fake),
                "NOTIFY_SOCKET": str(self.folder / "notify")}
+        # Through a pipe, as in a container: nobody may have to open anything again later.
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([SERVE, "-c", self.folder / "postern.conf"], stderr=log,
-                                            stdin=subprocess.DEVNULL, env=env, start_new_session=True, **self.who)
+            self.reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
+        self.process = subprocess.Popen([SERVE, "-c", self.folder / "postern.conf"], stderr=self.reader.stdin,
+                                        stdin=subprocess.DEVNULL, env=env, start_new_session=True, **self.who)
+        self.reader.stdin.close()
         return self
 
     def start(self):
@@ -116,6 +119,7 @@ class Server:
         """Starts it, and returns what it says when it ends with status 1."""
         self.spawn()
         assert self.process.wait(PATIENCE) == 1, self.log()
+        self.reader.wait(PATIENCE)
         return self.log()
 
     def log(self):
@@ -177,12 +181,15 @@ class Server:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        status = self.process.wait(PATIENCE)
+        self.reader.wait(PATIENCE)
+        return status
 
     def close(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+            self.reader.wait(PATIENCE)
         self.notes.close()
         log = self.log() if (self.folder / "log").exists() else ""
         shutil.rmtree(self.folder)
@@ -425,7 +432,8 @@ def test_second_server_is_told_of_the_first(server):
     first = server.process
     server.port = free_port()
     server.configure()
+    reader = server.reader
     text = server.fails()
-    server.process = first
+    server.process, server.reader = first, reader
     assert f"postern is already running as pid {first.pid} (lock {server.folder}/state/lock)" in text
     assert server.stop() == 0
