@@ -182,6 +182,75 @@ static void test_hostile_smtpd(void **state)
 	expect_smtpd_1_cut("noise");
 }
 
+/* A repeatable die. */
+static uint32_t next_random(void)
+{
+	static uint32_t state = 0x9e3779b9;
+
+	state ^= state << 13;
+	state ^= state >> 17;
+	state ^= state << 5;
+	return state;
+}
+
+/* A good AUTH_START with some bits turned, or a frame of a known type filled with noise. */
+static void make_frame(struct buf *frame, int round)
+{
+	struct msg_auth_start msg = {
+		.session = 1000000 + (uint64_t)round,
+		.listener = SLICE_LIT("submission"),
+		.client = SLICE_LIT("192.0.2.7"),
+		.tls = true,
+		.mechanism = SLICE_LIT("PLAIN"),
+		.has_token = true,
+		.token = SLICE_LIT("\0alice\0wrong"),
+		.log_id = SLICE_LIT("abcdefgh"),
+	};
+	char bytes[256];
+	size_t len;
+
+	buf_clear(frame);
+	assert_int_equal(ipc_encode(IPC_AUTH_START, &msg, 0, frame), ERR_OK);
+	len = buf_len(frame);
+	memcpy(bytes, buf_data(frame).ptr, len);
+	if (round % 2 == 0) {
+		for (uint32_t flips = 1 + next_random() % 4; flips > 0; flips--)
+			bytes[next_random() % len] ^= (char)(1u << next_random() % 8);
+	} else {
+		uint32_t payload = next_random() % 200;
+		uint16_t type = (uint16_t)(20 + next_random() % 10);
+
+		memcpy(bytes, &payload, 4);
+		memcpy(bytes + 4, &type, 2);
+		memset(bytes + 6, 0, 2);
+		for (uint32_t at = 0; at < payload; at++)
+			bytes[8 + at] = (char)(next_random() % 4 != 0 ? 0 : next_random());
+		len = 8 + payload;
+	}
+	buf_clear(frame);
+	assert_int_equal(buf_append(frame, bytes, len), ERR_OK);
+}
+
+static void test_noise_of_smtpd(void **state)
+{
+	struct buf frame;
+
+	(void)state;
+	buf_init(&frame, 4096);
+	for (int round = 0; round < 200; round++) {
+		make_frame(&frame, round);
+		peer_send_raw(t.smtpd[1], buf_data(&frame).ptr, buf_len(&frame));
+		run_for(t.loop, 2);
+		/* Whatever it made of that, a new smtpd starts afresh, and others never notice. */
+		peer_free(&t.smtpd[1]);
+		start_smtpd(1);
+		if (round % 20 == 0)
+			end_grant(0, log_in(0, "alice", GOOD));
+	}
+	buf_release(&frame);
+	end_grant(0, log_in(0, "alice", GOOD));
+}
+
 static void test_hostile_queue_and_control(void **state)
 {
 	struct msg_grants_synced synced;
@@ -313,6 +382,7 @@ static int run(void)
 		cmocka_unit_test(test_queue_dies),
 		cmocka_unit_test(test_smtpd_dies),
 		cmocka_unit_test(test_hostile_smtpd),
+		cmocka_unit_test(test_noise_of_smtpd),
 		cmocka_unit_test(test_hostile_queue_and_control),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_restart),
