@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "smtp/server_private.h"
 
+#define TLS_READY "220 2.0.0 Ready to start TLS"
+
 struct smtp_server *smtp_server_new(const struct smtp_server_options *options)
 {
 	struct smtp_server *server = mem_alloc(sizeof(*server));
@@ -194,6 +196,10 @@ static void fill_question(struct smtp_server *server, struct smtp_server_event *
 	event->type = server->question;
 	event->text = server->text;
 	switch (server->question) {
+	case SMTP_SERVER_STARTTLS:
+		/* Not before: the caller may send between events, and may still refuse. */
+		server_say(server, TLS_READY);
+		break;
 	case SMTP_SERVER_AUTH:
 		event->mechanism = server->mechanism;
 		event->text = buf_data(&server->token);
@@ -340,6 +346,19 @@ static void apply_answer(struct smtp_server *server, enum smtp_server_event_type
 	}
 }
 
+/* Takes the 220 off the end of the output; false: it was sent. */
+static bool take_back_ready(struct smtp_server *server)
+{
+	struct slice ready = SLICE_LIT(TLS_READY "\r\n");
+	size_t len = buf_len(&server->out);
+
+	if (len < ready.len ||
+	    !slice_equal(slice_skip(buf_data(&server->out), len - ready.len), ready))
+		return false;
+	buf_truncate(&server->out, len - ready.len);
+	return true;
+}
+
 void smtp_server_answer(struct smtp_server *server, unsigned code, const char *status,
 			const char *text)
 {
@@ -347,9 +366,10 @@ void smtp_server_answer(struct smtp_server *server, unsigned code, const char *s
 
 	if (question == 0 || question == SMTP_SERVER_AUTH || question == SMTP_SERVER_AUTH_TOKEN)
 		return;
-	/* Its 220 waits at the end of the output; the caller has not sent it. */
-	if (question == SMTP_SERVER_STARTTLS)
-		buf_truncate(&server->out, buf_len(&server->out) - strlen(SERVER_TLS_READY) - 2);
+	if (question == SMTP_SERVER_STARTTLS && !take_back_ready(server)) {
+		server_end(server, "STARTTLS was refused after it was agreed to");
+		return;
+	}
 	server->question = 0;
 	apply_answer(server, question, code < 300);
 	server_say_words(server, code, status, text);

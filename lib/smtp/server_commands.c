@@ -123,7 +123,6 @@ static void cmd_starttls(struct smtp_server *server, struct slice args, struct s
 		server_refuse(server, "502 5.5.1 TLS is not to be had here", line);
 	} else {
 		reset(server);
-		server_say(server, SERVER_TLS_READY);
 		server_ask(server, SMTP_SERVER_STARTTLS, SLICE_LIT(""));
 	}
 }

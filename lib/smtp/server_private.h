@@ -24,8 +24,6 @@ enum {
 	SMTP_REFUSED_TEXT_MAX = 512,  /* of a refused line, what the event shows */
 };
 
-#define SERVER_TLS_READY "220 2.0.0 Ready to start TLS"
-
 enum server_state {
 	SERVER_NEW,       /* no greeting yet */
 	SERVER_COMMAND,   /* a command line comes next */

@@ -257,6 +257,20 @@ static void starttls_refused(void **state)
 	peer_send(&peer, SLICE_LIT("NOOP\r\n"));
 	starts(&peer, "250 2.0.0 OK\r\n");
 	peer_close(&peer);
+	/* The output was sent between two events; the 220 is not in it yet. */
+	open_greeted(&peer, PEER_STARTTLS);
+	peer_send(&peer, SLICE_LIT("MAIL FROM:<a@b>\r\n"));
+	smtp_server_feed(peer.server, SLICE_LIT("STARTTLS\r\n"));
+	assert_true(smtp_server_next(peer.server, &event));
+	assert_int_equal(event.type, SMTP_SERVER_RESET);
+	assert_int_equal(buf_len(smtp_server_output(peer.server)), 0);
+	assert_true(smtp_server_next(peer.server, &event));
+	buf_clear(smtp_server_output(peer.server)); /* sent; too late to refuse */
+	smtp_server_answer(peer.server, 454, "4.7.0", "TLS not available");
+	peer_run(&peer);
+	assert_true(peer.closed);
+	assert_int_equal(buf_len(smtp_server_output(peer.server)), 0);
+	peer_close(&peer);
 }
 
 /* Feeds count bytes of filler in pieces. */
