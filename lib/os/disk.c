@@ -131,6 +131,11 @@ enum err file_rename(const char *from, const char *to)
 	return rename(from, to) == 0 ? ERR_OK : from_errno();
 }
 
+enum err file_make_folder(const char *path)
+{
+	return mkdir(path, 0700) == 0 || errno == EEXIST ? ERR_OK : from_errno();
+}
+
 bool file_exists(const char *path)
 {
 	struct stat st;

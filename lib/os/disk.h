@@ -23,6 +23,8 @@ enum err file_sync(int fd);
 enum err file_sync_folder(const char *path);
 enum err file_remove(const char *path);                 /* ERR_NOT_FOUND, ERR_DENIED, ERR_IO */
 enum err file_rename(const char *from, const char *to); /* replaces; ERR_NOT_FOUND, ERR_IO */
+/* For us alone; its parent is there. ERR_OK if it is there already. ERR_DENIED, ERR_NO_SPACE. */
+enum err file_make_folder(const char *path);
 bool file_exists(const char *path);
 /* Calls fn for each name in the folder but "." and "..". ERR_NOT_FOUND, ERR_DENIED, ERR_IO. */
 enum err file_each(const char *folder, void (*fn)(void *arg, const char *name), void *arg);

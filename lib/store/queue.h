@@ -239,7 +239,7 @@ struct queue_load {
 	struct slice name; /* instead of destination, if that is 0 */
 	uint64_t key;      /* only this message, due or not; 0: all that are due */
 	int64_t due;       /* up to and including */
-	size_t limit;      /* messages; rows are limited to 1000 per message */
+	size_t limit;      /* messages; of due ones at most 1000 rows each */
 	bool bodies;       /* load bodies that lie in the database */
 	/* The answer; queue_load_release frees what the caller did not take. */
 	struct queue_loaded *loaded;
@@ -253,6 +253,7 @@ void queue_load_release(struct queue_load *load);
 /* The message with this key, body included if it lies in the database. ERR_NOT_FOUND, ERR_CORRUPT.
  */
 enum err queue_reader_mail(struct queue_reader *reader, uint64_t key, struct queue_mail **mail_out);
+enum err queue_reader_arrived(struct queue_reader *reader, uint64_t key, int64_t *arrived_out);
 /* Whether the message is stored. */
 enum err queue_reader_known(struct queue_reader *reader, const struct msgid *id, bool *known_out);
 

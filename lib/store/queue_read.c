@@ -25,6 +25,7 @@ enum statement {
 	DESTINATION_NAME,
 	SCAN,
 	MAIL_SEEN,
+	ARRIVED,
 	STATEMENT_END
 };
 
@@ -48,6 +49,7 @@ static const char *const sql[STATEMENT_END] = {
 		 " ORDER BY destination, due, key, n LIMIT ?5",
 	[MAIL_SEEN] = "SELECT random, arrived, expires, size, flags, recipients, in_file, envelope"
 		      " FROM message WHERE key=?1",
+	[ARRIVED] = "SELECT arrived FROM message WHERE key=?1",
 };
 
 struct queue_reader {
@@ -188,6 +190,18 @@ enum err queue_reader_mail(struct queue_reader *reader, uint64_t key, struct que
 	return ERR_OK;
 }
 
+enum err queue_reader_arrived(struct queue_reader *reader, uint64_t key, int64_t *arrived_out)
+{
+	sqlite3_stmt *s = use(reader, ARRIVED);
+	enum err err;
+
+	sqlite3_bind_int64(s, 1, (int64_t)key);
+	if ((err = queue_db_row(s)) == ERR_OK)
+		*arrived_out = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return err == ERR_EOF ? ERR_NOT_FOUND : err;
+}
+
 enum err queue_reader_known(struct queue_reader *reader, const struct msgid *id, bool *known_out)
 {
 	sqlite3_stmt *s = use(reader, KNOWN);
@@ -229,9 +243,9 @@ static struct queue_loaded *find_loaded(struct queue_load *load, uint64_t key)
 	return NULL;
 }
 
-static void add_row(struct queue_loaded *loaded, const struct queue_row *row)
+static void add_row(struct queue_loaded *loaded, const struct queue_row *row, size_t max)
 {
-	if (loaded->row_count == ROWS_PER_MESSAGE)
+	if (loaded->row_count == max)
 		return; /* the rest when these have ended */
 	if ((loaded->row_count & (loaded->row_count - 1)) == 0)
 		loaded->rows = mem_resize(
@@ -260,7 +274,7 @@ static enum err gather(struct queue_reader *reader, struct queue_load *load)
 		}
 		if (loaded == NULL)
 			loaded = &load->loaded[load->count++];
-		add_row(loaded, &row);
+		add_row(loaded, &row, load->key != 0 ? QUEUE_RECIPIENTS_MAX : ROWS_PER_MESSAGE);
 	}
 	sqlite3_reset(s);
 	return err == ERR_EOF ? ERR_OK : err;

@@ -685,7 +685,7 @@ enum err queue_writer_open(const char *folder, int64_t now, struct queue_writer 
 	memset(report_out, 0, sizeof(*report_out));
 	snprintf(writer->folder, sizeof(writer->folder), "%s", folder);
 	queue_path(folder, "bodies", path);
-	if ((err = os_make_folder(path, 0700)) != ERR_OK) {
+	if ((err = file_make_folder(path)) != ERR_OK) {
 		snprintf(report_out->why, sizeof(report_out->why),
 			 "cannot make the folder for bodies in %.150s: %s", folder, err_name(err));
 		goto out;

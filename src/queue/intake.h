@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The channels to smtpd processes: keys are given out, messages come in, verdicts go back. A
+ * message keeps its credit until it is on disk or refused.
+ */
+#ifndef POSTERN_QUEUE_INTAKE_H
+#define POSTERN_QUEUE_INTAKE_H
+
+#include "ipc/message.h"
+
+struct front;
+struct intake;
+struct queue;
+struct queue_mail;
+
+struct intake *intake_new(struct queue *queue);
+void intake_free(struct intake **intake);
+/* A channel to a smtpd process, which replaces the one before of that index. Takes fd. */
+void intake_connect(struct intake *intake, uint16_t index, uint32_t incarnation, int fd);
+/* Whether mail is taken has changed: tells all. */
+void intake_announce(struct intake *intake);
+/* This message is gone from disk: a new smtpd session may still ask for it (ASK). */
+void intake_ended(struct intake *intake, uint64_t key);
+size_t intake_count(const struct intake *intake);
+
+/* ---- for upload.c ---- */
+struct front *front_ref(struct front *front);
+void front_unref(struct front **front);
+struct queue *front_queue(const struct front *front);
+/* Does nothing once the channel is gone. */
+void front_verdict(struct front *front, uint64_t key, enum ipc_verdict verdict, const char *text);
+void front_credit(struct front *front, uint32_t bytes, uint32_t messages);
+/*
+ * Puts the message; the verdict goes out when it is on disk, with credit for one message of so
+ * many bytes. Takes the mail.
+ */
+void front_put(struct front *front, struct queue_mail *mail, uint64_t grant, uint32_t credit);
+
+/* Common to SUBMIT and SUBMIT_OPEN. */
+struct submission {
+	uint64_t key, grant;
+	struct slice random, log_id, sender, envid;
+	struct ipc_list recipients;
+	uint32_t flags;
+	uint8_t ret;
+};
+/*
+ * Judges it and, if it may be taken, makes a mail of it with this body (NULL pointer: none yet).
+ * The budget is used; grants_give_back if it comes to nothing.
+ */
+enum ipc_verdict front_accept(struct front *front, const struct submission *submission,
+			      struct slice body, struct queue_mail **mail_out);
+
+#endif
