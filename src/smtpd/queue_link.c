@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "ipc/channel.h"
+#include "keys.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
@@ -16,17 +17,11 @@
 #include "transaction.h"
 
 enum {
-	RANGES = 16,
 	KEYS_LOW = 256, /* more are asked for below this */
 	KEYS_MORE = 1024,
 	HOLD_TIME = 10000,    /* ms */
 	ABORTS_MAX = 1 << 20, /* bytes; a session has one message at a time */
 	OVERHEAD = 4096, /* of a message between processes beyond its lists and bytes, generously */
-};
-
-struct range {
-	uint64_t first;
-	uint32_t count;
 };
 
 struct queue_link {
@@ -40,10 +35,8 @@ struct queue_link {
 	unsigned code;
 	char status[17];
 	char text[513];
-	uint64_t largest;            /* 0: it did not say */
-	struct range ranges[RANGES]; /* used from the front */
-	size_t range_count;
-	uint64_t keys;
+	uint64_t largest; /* 0: it did not say */
+	struct keys keys;
 	bool keys_asked;
 	struct transaction *known; /* by key: streamed, sent, held */
 	struct session *stalled;
@@ -58,7 +51,7 @@ static bool has_grants(const struct queue_link *link)
 
 bool queue_link_ready(const struct queue_link *link)
 {
-	return link->channel != NULL && link->told && link->keys > 0;
+	return link->channel != NULL && link->told && link->keys.left > 0;
 }
 
 bool queue_link_takes(const struct queue_link *link, uint64_t size,
@@ -85,7 +78,7 @@ static void ask_for_keys(struct queue_link *link)
 {
 	const struct msg_keys_wanted msg = {.count = KEYS_MORE};
 
-	if (link->keys_asked || link->keys >= KEYS_LOW || link->channel == NULL)
+	if (link->keys_asked || link->keys.left >= KEYS_LOW || link->channel == NULL)
 		return;
 	if (channel_send(link->channel, IPC_KEYS_WANTED, &msg) == ERR_OK)
 		link->keys_asked = true;
@@ -93,20 +86,12 @@ static void ask_for_keys(struct queue_link *link)
 
 enum err queue_link_name(struct queue_link *link, struct transaction *transaction)
 {
-	struct range *range = &link->ranges[0];
-
-	if (link->channel == NULL || link->keys == 0) {
+	if (link->channel == NULL || !keys_take(&link->keys, &transaction->id.key)) {
 		ask_for_keys(link);
 		return ERR_AGAIN;
 	}
-	transaction->id.key = range->first++;
 	os_random(transaction->id.random, sizeof(transaction->id.random));
 	transaction->incarnation = link->incarnation;
-	link->keys--;
-	if (--range->count == 0) {
-		link->range_count--;
-		memmove(&link->ranges[0], &link->ranges[1], link->range_count * sizeof(*range));
-	}
 	ask_for_keys(link);
 	return ERR_OK;
 }
@@ -294,10 +279,7 @@ static void go_on_all(struct queue_link *link)
 static void on_keys(struct queue_link *link, const struct msg_keys *msg)
 {
 	link->keys_asked = false;
-	if (msg->count == 0 || link->range_count == RANGES)
-		return;
-	link->ranges[link->range_count++] = (struct range){msg->first, msg->count};
-	link->keys += msg->count;
+	keys_add(&link->keys, msg->first, msg->count);
 	smtpd_update(link->smtpd);
 }
 
@@ -453,8 +435,7 @@ static void gone(struct queue_link *link)
 	channel_free(&link->channel);
 	link->any_before = true;
 	link->told = false;
-	link->range_count = 0;
-	link->keys = 0;
+	keys_clear(&link->keys);
 	link->keys_asked = false;
 	buf_release(&link->aborts);
 	HASH_ITER (hh, link->known, transaction, after)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logins, and an auth process that lies or dies."""
+import socket
+import struct
+import time
+
+from case import Case, main
+from channels import encode
+from server import PLAIN, Client
+
+
+class Auth(Case):
+    def test_exchange(self):
+        server = self.serve()
+        client = server.client()
+        client.starttls()
+        client.command("EHLO c.example", 250)
+        client.send("AUTH LOGIN\r\n")
+        start = server.auth.expect("AUTH_START")
+        self.assertEqual((start.mechanism, start.has_token, start.tls, start.listener, start.client),
+                         ("LOGIN", 0, 1, "submission", "127.0.0.1"))
+        self.assertRegex(start.log_id, "^[0-9a-z]{8}$")
+        server.auth.send("AUTH_CHALLENGE", session=start.session, token=b"Username:")
+        client.expect("334 VXNlcm5hbWU6")
+        client.send("YWxpY2U=\r\n")
+        self.assertEqual(server.auth.expect("AUTH_TOKEN").token, b"alice")
+        server.auth.send("AUTH_FAIL", session=start.session, code=535, status="5.7.8", text="Wrong name or password",
+                         account="alice", reason="bad password")
+        client.expect("535 5.7.8 Wrong name or password")
+        failed = server.wait_event("login-failed")
+        self.assertEqual((failed["account"], failed["reason"], failed["client"]), ("alice", "bad password", "127.0.0.1"))
+        client.send("AUTH LOGIN\r\n")
+        start = server.auth.expect("AUTH_START")
+        server.auth.send("AUTH_CHALLENGE", session=start.session, token=b"Username:")
+        client.expect(334)
+        client.command("*", 501)
+        self.assertEqual(server.auth.expect("AUTH_CANCEL").session, start.session)
+        server.login(client)
+
+    def test_answer_for_a_session_that_is_gone(self):
+        server = self.serve()
+        client = server.client()
+        client.starttls()
+        client.command("EHLO c.example", 250)
+        client.send(f"AUTH PLAIN {PLAIN}\r\n")
+        start = server.auth.expect("AUTH_START")
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        time.sleep(0.2)
+        # The reset is seen at the latest when the answer is sent; the grant ends either way.
+        server.auth.send("AUTH_OK", session=start.session, grant=6, account="alice", mechanism="PLAIN", senders=[])
+        names = [server.auth.next()[0]]
+        if names == ["AUTH_CANCEL"]:
+            names.append(server.auth.next()[0])
+        self.assertEqual(names[-1], "GRANT_END")
+        server.auth.send("AUTH_OK", session=1 << 40, grant=7, account="x", mechanism="PLAIN", senders=[])
+        self.assertEqual(server.auth.expect("GRANT_END").grant, 7)
+
+    def test_death(self):
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        other = server.client()
+        other.starttls()
+        other.command("EHLO c.example", 250)
+        other.send(f"AUTH PLAIN {PLAIN}\r\n")
+        server.auth.expect("AUTH_START")
+        server.auth.close()
+        other.expect("454 4.7.0")
+        other.send(f"AUTH PLAIN {PLAIN}\r\n")
+        other.expect("454 4.7.0")
+        client.command("MAIL FROM:<alice@example.org>", "421 4.3.0")
+        client.closed()
+        # Nobody is let in meanwhile; whoever waited is when it is back.
+        waiting = Client(server.ports["submission"])
+        with self.assertRaises(TimeoutError):
+            waiting.reply(0.3)
+        server.start_auth()
+        waiting.expect(220)
+        server.login(other)
+
+    def test_lost_grant(self):
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        keeps = server.client(login=["alice@example.org"])
+        keeps.command("NOOP", 250)
+        server.auth.send("GRANT_LOST", grant=0, reason="nobody's")
+        server.auth.send("GRANT_LOST", grant=99, reason="frozen")
+        client.envelope()
+        self.submit(server, client)
+        server.auth.send("GRANT_LOST", grant=5, reason="frozen")
+        server.wait_event("note")
+        client.command("MAIL FROM:<alice@example.org>", "421 4.3.0")
+        client.closed()
+
+    def test_hostile(self):
+        for frame in [b"\xff" * 64, encode("PREPARE", generation=1), struct.pack("=IHH", 3, 24, 0) + b"abc",
+                      struct.pack("=IHH", 0xffffffff, 24, 0), encode("KEYS", first=1, count=1)]:
+            with self.subTest(frame=frame[:16]):
+                server = self.serve()
+                client = server.client(login=["alice@example.org"])
+                server.auth.raw(frame)
+                server.auth.closed()
+                client.command("NOOP", 250)
+                client.command("MAIL FROM:<alice@example.org>", "421 4.3.0")
+                server.start_auth()
+                server.client(login=["alice@example.org"]).command("NOOP", 250)
+
+
+if __name__ == "__main__":
+    main()
