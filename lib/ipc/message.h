@@ -133,7 +133,10 @@ enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_
  * (OP_END status 1). Rows are fields in the order in which people read them; the CLI shows any.
  */
 enum ipc_op {
-	/* master, auth, queue, relay: control asks each. Rows: what each finds worth telling. */
+	/*
+	 * master, auth, queue, relay: control asks each. Rows: what each finds worth telling;
+	 * master has one per process, named by its field "process".
+	 */
 	IPC_OP_STATUS = 1,
 	IPC_OP_RELOAD = 2, /* master; ends when the new configuration is in force, or why not */
 	/*
@@ -152,7 +155,8 @@ enum ipc_op {
 	IPC_OP_USER_SET,       /* send_as: instead of those before */
 	/*
 	 * queue. args that choose among messages: account, sender, recipient (TEXT: address, or
-	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL); limit (NUMBER).
+	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL), older (TEXT:
+	 * 90s, 5m, 2h, 3d); limit (NUMBER).
 	 * RETRY, HOLD, RELEASE, DROP: subject is an ID; or "", and args choose, or all (BOOL).
 	 */
 	IPC_OP_QUEUE_SUMMARY = 40,

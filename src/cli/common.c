@@ -51,6 +51,8 @@ int ask_and_show(const struct invocation *invocation, const struct question *que
 		config_free(&config);
 		return complain("%s", why);
 	}
+	if (form == SHOW_LINES)
+		answer_merge(&answer);
 	buf_init(&text, 8 * sizeof(answer.text));
 	show_escape(answer.text, &text);
 	if (!answer.failed || answer.count != 0)
@@ -59,6 +61,13 @@ int ask_and_show(const struct invocation *invocation, const struct question *que
 		status = complain("%.*s", SLICE_ARG(buf_data(&text)));
 	else if (buf_len(&text) != 0 && !json)
 		printf("%.*s\n", SLICE_ARG(buf_data(&text)));
+	/* master knows also of those that control did not ask. */
+	for (size_t i = 0; form == SHOW_LINES && i < answer.count; i++) {
+		const char *state = row_value(&answer.rows[i], "state");
+
+		if (state != NULL && strcmp(state, "down") == 0)
+			status = EXIT_FAILED;
+	}
 	buf_release(&text);
 	answer_release(&answer);
 	config_free(&config);

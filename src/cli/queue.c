@@ -10,10 +10,10 @@ static const struct {
 	const char *key;
 	enum ipc_field_kind kind;
 } choices[] = {
-	{OPTION_user, "account", IPC_FIELD_TEXT},  {OPTION_from, "sender", IPC_FIELD_TEXT},
-	{OPTION_to, "recipient", IPC_FIELD_TEXT},  {OPTION_domain, "destination", IPC_FIELD_TEXT},
-	{OPTION_limit, "limit", IPC_FIELD_NUMBER}, {OPTION_held, "held", IPC_FIELD_BOOL},
-	{OPTION_all, "all", IPC_FIELD_BOOL},
+	{OPTION_user, "account", IPC_FIELD_TEXT}, {OPTION_from, "sender", IPC_FIELD_TEXT},
+	{OPTION_to, "recipient", IPC_FIELD_TEXT}, {OPTION_domain, "destination", IPC_FIELD_TEXT},
+	{OPTION_older, "older", IPC_FIELD_TEXT},  {OPTION_limit, "limit", IPC_FIELD_NUMBER},
+	{OPTION_held, "held", IPC_FIELD_BOOL},    {OPTION_all, "all", IPC_FIELD_BOOL},
 };
 
 static int run(const struct invocation *invocation, enum ipc_op op, enum show_form form,

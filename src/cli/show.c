@@ -29,6 +29,11 @@ void show_escape(const char *text, struct buf *out)
 	}
 }
 
+static bool is_true(const char *value)
+{
+	return strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------- */
 
 static void utc(int64_t ms, char *text, size_t size)
@@ -49,7 +54,7 @@ static json_t *json_of(const struct field *field)
 	case IPC_FIELD_NUMBER:
 		return json_integer(strtoll(field->value, NULL, 10));
 	case IPC_FIELD_BOOL:
-		return json_boolean(strcmp(field->value, "true") == 0);
+		return json_boolean(is_true(field->value));
 	case IPC_FIELD_TIME:
 		if (strcmp(field->value, "0") == 0)
 			return json_null();
@@ -106,7 +111,7 @@ static void print_value(const struct field *field, struct buf *out)
 	char text[64];
 
 	if (field->kind == IPC_FIELD_BOOL) {
-		buf_append_str(out, strcmp(field->value, "true") == 0 ? "yes" : "no");
+		buf_append_str(out, is_true(field->value) ? "yes" : "no");
 	} else if (field->kind == IPC_FIELD_TIME) {
 		time_t seconds = (time_t)(strtoll(field->value, NULL, 10) / 1000);
 		struct tm tm;
@@ -258,6 +263,54 @@ static void show_line(const struct row *row, FILE *out)
 	}
 	fputc('\n', out);
 	buf_release(&cell);
+}
+
+static void move_field(struct row *to, struct field *field)
+{
+	if (row_value(to, field->key) != NULL) {
+		mem_free(field->key);
+		mem_free(field->value);
+		return;
+	}
+	to->fields = mem_resize(to->fields, (to->count + 1) * sizeof(struct field));
+	to->fields[to->count++] = *field;
+}
+
+static const char *process_of(const struct row *row)
+{
+	const char *name = row_value(row, "process");
+
+	return name != NULL ? name : "";
+}
+
+static int by_process(const void *a, const void *b)
+{
+	const char *x = process_of(a), *y = process_of(b);
+	bool master_x = strcmp(x, "master") == 0, master_y = strcmp(y, "master") == 0;
+
+	return master_x != master_y ? (int)master_y - (int)master_x : strcmp(x, y);
+}
+
+void answer_merge(struct answer *answer)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < answer->count; i++) {
+		struct row *row = &answer->rows[i];
+		size_t same = 0;
+
+		while (same < kept && strcmp(process_of(&answer->rows[same]), process_of(row)) != 0)
+			same++;
+		if (same == kept) {
+			answer->rows[kept++] = *row;
+			continue;
+		}
+		for (size_t n = 0; n < row->count; n++)
+			move_field(&answer->rows[same], &row->fields[n]);
+		mem_free(row->fields);
+	}
+	answer->count = kept;
+	qsort(answer->rows, kept, sizeof(struct row), by_process);
 }
 
 void show_rows(const struct answer *answer, enum show_form form, bool json, const char *nothing,

@@ -20,6 +20,9 @@ enum show_form {
 /* nothing: what is said when there are no rows. Untrusted text is escaped for the terminal. */
 void show_rows(const struct answer *answer, enum show_form form, bool json, const char *nothing,
 	       FILE *out);
+/* Rows that speak of the same process become one; master comes first, then in order of the names.
+ */
+void answer_merge(struct answer *answer);
 /* Appends text so that it neither moves the cursor nor hides or reorders anything. */
 void show_escape(const char *text, struct buf *out);
 

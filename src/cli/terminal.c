@@ -46,6 +46,7 @@ static enum err ask_once(const char *prompt, struct buf *line, char *why)
 	}
 	quiet = before;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+	quiet.c_cc[VEOL] = INTERRUPT; /* hands the line over at once, as Enter does */
 	fprintf(stderr, "%s: ", prompt);
 	fflush(stderr);
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) != 0) {

@@ -90,7 +90,10 @@ static void note_text(struct op *op, bool failed, struct slice text)
 	op->failed = op->failed || failed;
 }
 
-/* Sends a row to the client, with the field "process" first when many processes answer. */
+/*
+ * Sends a row to the client. When many processes answer, the field "process" says who did; master
+ * says it itself, as it also speaks of the others.
+ */
 static void send_row(struct op *op, enum control_target from, struct ipc_list fields)
 {
 	struct msg_op_row row = {op->client_id, fields};
@@ -101,7 +104,7 @@ static void send_row(struct op *op, enum control_target from, struct ipc_list fi
 
 	if (op->client == NULL)
 		return;
-	if (op->number != IPC_OP_STATUS) {
+	if (op->number != IPC_OP_STATUS || from == TARGET_MASTER) {
 		channel_send(op->client->channel, IPC_OP_ROW, &row);
 		return;
 	}

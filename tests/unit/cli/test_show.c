@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "cli/show.h"
 
 static char shown[8192];
@@ -93,6 +94,36 @@ static void a_line_per_process(void **state)
 	assert_string_equal(shown, "auth     pid 7, ok yes\n");
 }
 
+static char *copy(const char *text)
+{
+	return mem_strdup(text);
+}
+
+static struct row owned_row(const char *process, const char *key, const char *value)
+{
+	struct field *fields = mem_array(2, sizeof(*fields));
+
+	fields[0] = (struct field){copy("process"), IPC_FIELD_TEXT, copy(process)};
+	fields[1] = (struct field){copy(key), IPC_FIELD_TEXT, copy(value)};
+	return (struct row){fields, 2};
+}
+
+static void rows_of_one_process_become_one(void **state)
+{
+	struct answer answer = {.rows = mem_array(4, sizeof(struct row)), .count = 4};
+
+	(void)state;
+	answer.rows[0] = owned_row("auth", "accounts", "2");
+	answer.rows[1] = owned_row("smtpd-0", "state", "running");
+	answer.rows[2] = owned_row("master", "state", "running");
+	answer.rows[3] = owned_row("auth", "state", "down");
+	answer_merge(&answer);
+	show(&answer, SHOW_LINES, false);
+	assert_string_equal(shown, "master   state running\nauth     accounts 2, state down\n"
+				   "smtpd-0  state running\n");
+	answer_release(&answer);
+}
+
 static void untrusted_text_is_escaped(void **state)
 {
 	struct field fields[] = {
@@ -116,6 +147,7 @@ int main(void)
 		cmocka_unit_test(tables_and_lists),
 		cmocka_unit_test(nothing_is_said),
 		cmocka_unit_test(a_line_per_process),
+		cmocka_unit_test(rows_of_one_process_become_one),
 		cmocka_unit_test(untrusted_text_is_escaped),
 	};
 

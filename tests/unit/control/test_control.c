@@ -232,11 +232,12 @@ static void status_asks_all_and_names_them(void **state)
 	send_row(&queue, queue.last_id, "process", "forged");
 	send_end(&auth, auth.last_id, 0, "");
 	send_end(&queue, queue.last_id, 0, "");
+	send_row(&master, master.last_id, "process", "smtpd-0");
 	send_end(&master, master.last_id, 0, "");
 	assert_null(strstr(alice.seen, "end"));
 	send_end(&relay, relay.last_id, 0, "");
-	assert_string_equal(alice.seen,
-			    "row 3 process=auth accounts=2\nrow 3 process=queue\nend 3 0 \n");
+	assert_string_equal(alice.seen, "row 3 process=auth accounts=2\nrow 3 process=queue\n"
+					"row 3 process=smtpd-0\nend 3 0 \n");
 }
 
 static void the_dead_are_answered_for(void **state)
