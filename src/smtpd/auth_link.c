@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth_link.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include "accept.h"
 #include "base/mem.h"
@@ -113,7 +113,8 @@ static void fail(struct session *session, const struct msg_auth_fail *msg)
 	if (slice_copy(msg->status, status, sizeof(status)) != ERR_OK ||
 	    slice_copy(msg->text, text, sizeof(text)) != ERR_OK)
 		return; /* cannot be: the decoder has checked lengths and NULs */
-	log_login(session, "login-failed", msg->account, SLICE_LIT(""), msg->reason);
+	log_login(session, "login-failed", msg->account, slice_str(session->mechanism),
+		  msg->reason);
 	smtp_server_auth_fail(session->server, code, status, text);
 	session_resume(session);
 }
@@ -314,6 +315,7 @@ void auth_link_start(struct auth_link *link, struct session *session,
 	};
 
 	session->auth_pending = true;
+	snprintf(session->mechanism, sizeof(session->mechanism), "%s", event->mechanism);
 	if (!auth_link_ready(link) || channel_send(link->channel, IPC_AUTH_START, &msg) != ERR_OK)
 		fail_for_now(session, "the auth process is not there");
 }

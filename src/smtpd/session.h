@@ -28,7 +28,7 @@ struct timer;
 struct transaction;
 struct watch;
 
-enum { SESSION_CLIENT_MAX = 64, SESSION_LOG_ID = 8 };
+enum { SESSION_CLIENT_MAX = 64, SESSION_LOG_ID = 8, SESSION_MECHANISM_MAX = 20 /* RFC 4422 3.1 */ };
 
 enum session_state { SESSION_HANDSHAKE, SESSION_OPEN, SESSION_TLS_NEXT, SESSION_CLOSING };
 
@@ -53,16 +53,17 @@ struct session {
 	uint32_t mark_round;
 	char client[SESSION_CLIENT_MAX];
 	char log_id[SESSION_LOG_ID + 1];
-	uint8_t state;               /* enum session_state */
-	uint8_t armed;               /* what the watch asks for */
-	bool marked : 1, recent : 1; /* in which lists */
-	bool stalled : 1;            /* no credit for the next part of the body */
-	bool auth_pending : 1;       /* auth owes an answer, or the client its next token */
-	bool write_blocked : 1;      /* the socket takes no more for now */
-	bool eof : 1;                /* the client sends no more */
-	bool greeted : 1;            /* the first bytes of the client were looked at */
-	bool end_logged : 1;         /* why it ends is in the log */
-	bool pumping : 1;            /* its machine is being asked: callees need not */
+	char mechanism[SESSION_MECHANISM_MAX + 1]; /* of the last AUTH, for the log */
+	uint8_t state;                             /* enum session_state */
+	uint8_t armed;                             /* what the watch asks for */
+	bool marked : 1, recent : 1;               /* in which lists */
+	bool stalled : 1;                          /* no credit for the next part of the body */
+	bool auth_pending : 1;  /* auth owes an answer, or the client its next token */
+	bool write_blocked : 1; /* the socket takes no more for now */
+	bool eof : 1;           /* the client sends no more */
+	bool greeted : 1;       /* the first bytes of the client were looked at */
+	bool end_logged : 1;    /* why it ends is in the log */
+	bool pumping : 1;       /* its machine is being asked: callees need not */
 };
 
 struct session *session_new(struct smtpd *smtpd, uint64_t id, int fd, const char *client,

@@ -28,7 +28,8 @@ class Auth(Case):
                          account="alice", reason="bad password")
         client.expect("535 5.7.8 Wrong name or password")
         failed = server.wait_event("login-failed")
-        self.assertEqual((failed["account"], failed["reason"], failed["client"]), ("alice", "bad password", "127.0.0.1"))
+        self.assertEqual((failed["account"], failed["reason"], failed["client"], failed["mech"]),
+                         ("alice", "bad password", "127.0.0.1", "LOGIN"))
         client.send("AUTH LOGIN\r\n")
         start = server.auth.expect("AUTH_START")
         server.auth.send("AUTH_CHALLENGE", session=start.session, token=b"Username:")
