@@ -365,7 +365,8 @@ static void read_all(struct connection *connection)
 		connection_events(connection);
 		if (err != ERR_OK)
 			lost(connection);
-		if (err != ERR_OK || !stream_pending(connection->stream))
+		if (err != ERR_OK || connection->state != CONNECTION_OPEN ||
+		    !stream_pending(connection->stream))
 			return;
 	}
 	if (connection->state == CONNECTION_OPEN)
