@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -56,6 +57,8 @@ void log_open(const char *process, enum log_output output, int fd, bool json)
 {
 	struct stat st;
 
+	/* Even gmtime_r reads the time zone once; a sandbox may kill for that later. */
+	tzset();
 	log_flush();
 	snprintf(the_log.process, sizeof(the_log.process), "%s", process);
 	the_log.output = output;
