@@ -371,7 +371,7 @@ def test_login_mechanism_login_and_never_in_clear(relay, certificate, folder):
     user = f'user = "dept" password_file = "{folder}/pw"'
 
     def features(_, session):
-        return "250-sink\n250 AUTH LOGIN" if session.encrypted else "250-sink\n250-STARTTLS\n250 AUTH LOGIN"
+        return f"250-sink\n250-{'8BITMIME' if session.encrypted else 'STARTTLS'}\n250 AUTH LOGIN"
     with Sink({"EHLO": features}, tls=certificate[1], login=("dept", "s3cret")) as sink, \
             Sink(login=("dept", "s3cret")) as plain:
         r = relay(smart(sink.port, f'{user} ca_file = "{certificate[0]}"'), "hub=s3cret")

@@ -75,6 +75,7 @@ class Session:
 
     def close(self):
         try:
+            self.connection.shutdown(socket.SHUT_RDWR)  # close alone waits for the file made of it
             self.connection.close()
         except OSError:
             pass
