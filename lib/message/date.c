@@ -41,8 +41,9 @@ void message_date(int64_t wall, char text_out[40])
 	static const char *const weekdays[] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
 	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 					     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	int64_t days = (wall >= 0 ? wall : wall - (MS_PER_DAY - 1)) / MS_PER_DAY;
-	unsigned second = (unsigned)((wall - days * MS_PER_DAY) / 1000);
+	int64_t days = wall / MS_PER_DAY - (wall % MS_PER_DAY < 0);
+	int64_t in_day = (wall % MS_PER_DAY + MS_PER_DAY) % MS_PER_DAY;
+	unsigned second = (unsigned)(in_day / 1000);
 	unsigned weekday = (unsigned)(((days % 7) + 7) % 7);
 	struct civil civil;
 

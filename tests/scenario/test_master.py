@@ -256,7 +256,7 @@ def test_start_prepares_all_then_commits_then_connects(server):
     assert f"smtpd-1/1 listener 0 127.0.0.1:{server.port}" in events
     assert "control-0/1 listener 65535 control" in events
     assert "relay-0/1 secret isp 11" in events
-    assert server.logged("start")[0]["processes"] == 6
+    assert server.wait_logged("start")[0]["processes"] == 6
     assert (server.folder / "state/lock").read_text() == f"{server.process.pid}\n"
     for name, mode in (("queue", 0o700), ("auth", 0o700)):
         assert (server.folder / "state" / name).stat().st_mode & 0o7777 == mode
