@@ -39,6 +39,7 @@ struct control {
 	uid_t uid;
 	int listener;
 	struct watch *watch;
+	bool open;
 	uint64_t next_id, next_client;
 	struct client clients[CONTROL_CLIENTS_MAX];
 	struct op ops[CONTROL_CLIENTS_MAX * CONTROL_CLIENT_OPS_MAX];
@@ -84,6 +85,9 @@ static void end_op(struct op *op)
 /* Several may answer: the first failure's words stay, else the first words of all. */
 static void note_text(struct op *op, bool failed, struct slice text)
 {
+	/* That one of many is well says little. */
+	if (op->number == IPC_OP_STATUS && !failed)
+		return;
 	if (op->text[0] == '\0' || (failed && !op->failed))
 		snprintf(op->text, sizeof(op->text), "%.*s",
 			 SLICE_ARG(slice_head(text, TEXT_MAX - 1)));
@@ -373,7 +377,15 @@ void control_listen(struct control *control, int fd)
 	net_close(&control->listener);
 	control->listener = fd;
 	control->watch = watch_new(control->loop, fd, on_listener, control);
-	watch_set(control->watch, WATCH_READ);
+	if (control->open)
+		watch_set(control->watch, WATCH_READ);
+}
+
+void control_open(struct control *control)
+{
+	control->open = true;
+	if (control->watch != NULL)
+		watch_set(control->watch, WATCH_READ);
 }
 
 /* ---- the processes ----------------------------------------------------------------------- */

@@ -34,8 +34,13 @@ enum {
 /* uid: whom we serve besides root. */
 struct control *control_new(struct loop *loop, uid_t uid);
 void control_free(struct control **control);
-/* Accepts on fd from now on, and owns it; the one before is closed. */
+/* The socket to accept on, which control owns; the one before is closed. */
 void control_listen(struct control *control, int fd);
+/*
+ * Accepts from now on: once the first configuration is in force, before which master gives no
+ * answers.
+ */
+void control_open(struct control *control);
 /* A client's connection: owns fd, and closes it if there is no room. */
 void control_add_client(struct control *control, int fd);
 size_t control_client_count(const struct control *control);

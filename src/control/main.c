@@ -39,6 +39,12 @@ static void take_listener(struct child *child, const struct msg_listener *msg, i
 		net_close(&fd);
 }
 
+static void commit(struct child *child, const struct config *config)
+{
+	(void)config;
+	control_open(child_data(child));
+}
+
 static void take_peer(struct child *child, enum ipc_role role, uint16_t index, uint32_t incarnation,
 		      int fd)
 {
@@ -80,6 +86,7 @@ int main(int argc, char **argv)
 		.start = start,
 		.sandbox = describe_sandbox,
 		.empty_root = true,
+		.commit = commit,
 		.peer = take_peer,
 		.listener = take_listener,
 		.message = from_master,

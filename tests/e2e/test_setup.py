@@ -132,6 +132,7 @@ getent passwd postern-smtpd postern-auth postern-queue postern-relay postern-con
 def test_what_setup_made_starts():
     """On the real ports, as root, each process its own user; systemd would start it just so."""
     done = on_a_machine(f"""
+trap 'cat /run/log >&2' EXIT
 ip link set lo up || ifconfig lo up
 {PROGRAM} setup --yes {HOST} --user alice
 {PROGRAM} serve 2>/run/log &
@@ -141,7 +142,6 @@ cat /run/status
 openssl s_client -connect 127.0.0.1:587 -starttls smtp -brief </dev/null 2>&1 || true
 kill $server
 wait $server
-cat /run/log >&2
 """)
     assert done.returncode == 0, done.stdout + done.stderr
     for process in ["master", "auth", "queue", "relay"]:

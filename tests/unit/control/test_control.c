@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -363,6 +364,32 @@ static void clients_and_requests_are_bounded(void **state)
 		channel_free(&more[i].channel);
 }
 
+/* Whoever connects while the server starts waits until there are answers. */
+static void accepts_once_it_is_open(void **state)
+{
+	char folder[] = "/tmp/postern-control-XXXXXX", path[64];
+	struct net_address address;
+	int listener, fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/sock", folder);
+	assert_int_equal(net_read_local(path, &address), ERR_OK);
+	assert_int_equal(net_listen(&address, 8, &listener), ERR_OK);
+	control_listen(control, listener);
+	assert_int_equal(net_connect(&address, &fd), ERR_OK);
+	settle();
+	assert_int_equal(control_client_count(control), 2);
+	control_open(control);
+	settle();
+	assert_int_equal(control_client_count(control), 3);
+	net_close(&fd);
+	settle();
+	assert_int_equal(control_client_count(control), 2);
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +403,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_process_answers_only_what_it_was_asked, begin,
 						finish),
 		cmocka_unit_test_setup_teardown(a_client_that_left_gets_nothing, begin, finish),
+		cmocka_unit_test_setup_teardown(accepts_once_it_is_open, begin, finish),
 		cmocka_unit_test_setup_teardown(clients_and_requests_are_bounded, begin, finish),
 	};
 
