@@ -40,7 +40,7 @@ static void stored(void *arg, enum err err)
 	msgid_print(&sent->about, about);
 	if (err == ERR_OK) {
 		log_event(LOG_INFO, "bounced", LOG_TEXT("id", about), LOG_TEXT("bounce", id),
-			  LOG_TEXT("to", sent->to), LOG_NUMBER("size", sent->mail->size));
+			  LOG_TEXT("recipient", sent->to), LOG_NUMBER("size", sent->mail->size));
 		deliveries_fresh(sent->queue->deliveries, sent->mail);
 	} else {
 		log_note(LOG_ERROR, "the bounce for %s to %s could not be stored: %s", about,

@@ -123,9 +123,13 @@ static void finish(struct operation *operation)
 		answer(operation->desk, operation->id, false,
 		       "the queue cannot be read (%s); see the log", err_name(view->err));
 	} else if (view->selector.by_id && view->seen == 0) {
+		char id[MSGID_TEXT_MAX + 1];
+
+		msgid_print(&view->selector.id, id);
 		answer(operation->desk, operation->id, false,
-		       "no message with this ID is in the queue: it was delivered, bounced or "
-		       "dropped; the log says which");
+		       "no message %s is in the queue: it was delivered, bounced or dropped; the "
+		       "log says which",
+		       id);
 	} else if (changes(operation->op)) {
 		log_note(LOG_INFO, "the operator: %llu recipients %s",
 			 (unsigned long long)operation->changed, done_text(operation->op));
@@ -148,7 +152,7 @@ static void finish(struct operation *operation)
 /* ---- changes ----------------------------------------------------------------------------- */
 static void log_drop(const struct view_row *row)
 {
-	log_event(LOG_WARNING, "failed", LOG_TEXT("id", row->id), LOG_TEXT("to", row->to),
+	log_event(LOG_WARNING, "failed", LOG_TEXT("id", row->id), LOG_TEXT("recipient", row->to),
 		  LOG_TEXT("bounce", "no"), LOG_TEXT("reason", "dropped by the operator"));
 }
 

@@ -90,9 +90,9 @@ static void log_item(const struct settlement *s, const struct item *item)
 	log_event(item->outcome == IPC_DELIVERED ? LOG_INFO : LOG_WARNING, events[item->outcome],
 		  LOG_TEXT("id", id), LOG_SLICE("session", s->envelope.log_id),
 		  LOG_SLICE_IF("account", s->envelope.account),
-		  LOG_SLICE("from", s->envelope.sender), LOG_SLICE("to", recipient.address),
-		  LOG_SLICE_IF("host", s->host), LOG_SLICE_IF("tls", s->tls),
-		  LOG_NUMBER("attempt", item->row->attempts),
+		  LOG_SLICE("sender", s->envelope.sender),
+		  LOG_SLICE("recipient", recipient.address), LOG_SLICE_IF("host", s->host),
+		  LOG_SLICE_IF("tls", s->tls), LOG_NUMBER("attempt", item->row->attempts),
 		  LOG_NUMBER("delay_ms", now > mail->arrived ? now - mail->arrived : 0),
 		  LOG_TEXT_IF("uncertain", item->outcome == IPC_UNCERTAIN ? "yes" : ""),
 		  LOG_TEXT_IF("expired", item->expired ? "yes" : ""),
@@ -267,12 +267,15 @@ static void decide(struct settlement *s, struct delivery_row *row, const struct 
 	item->code = result->code;
 	item->status = result->status;
 	item->text = result->text;
-	if (result->code != 0)
-		(void)snprintf(item->last, sizeof(item->last), "%u %.*s", result->code,
+	if (result->code != 0) {
+		(void)snprintf(item->last, sizeof(item->last), "%u %.*s%s%.*s", result->code,
+			       SLICE_ARG(result->status), result->status.len != 0 ? " " : "",
 			       SLICE_ARG(slice_head(result->text, QUEUE_LAST_MAX)));
-	else
+		item->text = slice_skip(slice_str(item->last), 4); /* past the code */
+	} else {
 		(void)snprintf(item->last, sizeof(item->last), "%.*s",
 			       SLICE_ARG(slice_head(result->text, QUEUE_LAST_MAX)));
+	}
 	item->outcome = (enum ipc_outcome)result->outcome;
 	if (result->scope != IPC_SCOPE_OURS && item->outcome != IPC_UNCERTAIN && !s->down)
 		s->delivery->worked = true;
