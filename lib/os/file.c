@@ -295,10 +295,14 @@ static void group_name(gid_t gid, char *name, size_t size)
 
 void os_explain_prepare(void)
 {
+	char user[sizeof(known.user)], group[sizeof(known.group)];
+
 	known.uid = geteuid();
 	known.gid = getegid();
-	user_name(known.uid, known.user, sizeof(known.user));
-	group_name(known.gid, known.group, sizeof(known.group));
+	user_name(known.uid, user, sizeof(user)); /* never into known itself, which it may read */
+	group_name(known.gid, group, sizeof(group));
+	memcpy(known.user, user, sizeof(user));
+	memcpy(known.group, group, sizeof(group));
 	known.sandboxed = true;
 }
 
