@@ -138,7 +138,7 @@ class Postfix:
 
 def smtp_sink(port, folder, *options):
     """Postfix's smtp-sink, which throws messages away (or keeps them below folder with -d)."""
-    process = Process(peers.inside(["/usr/sbin/smtp-sink", *options, f"127.0.0.1:{port}", "100"]),
+    process = Process(peers.inside(["/usr/sbin/smtp-sink", "-u", "nobody", *options, f"127.0.0.1:{port}", "100"]),
                       folder / "smtp-sink.log")
     process.wait_ready(lambda: answers(port), "smtp-sink")
     return process
