@@ -229,7 +229,7 @@ static void put_program_recipient(struct writer *writer, const struct bounce_rec
 	} else {
 		put(writer, "Diagnostic-Code: X-postern;\r\n");
 	}
-	put_words(writer, recipient->text, "\t");
+	put_words(writer, recipient->text, " ");
 }
 
 static void put_for_programs(struct writer *writer)

@@ -356,6 +356,7 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 	channel_free(&deliveries->relay);
 	deliveries->told = false;
 	give_back_all(deliveries);
+	queue_stop_if_idle(deliveries->queue);
 }
 
 static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,

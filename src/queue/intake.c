@@ -220,7 +220,7 @@ enum ipc_verdict front_accept(struct front *front, const struct submission *s, s
 
 	if (!owns_key(front, s->key) || s->random.len != MSGID_RANDOM || s->recipients.count == 0)
 		return IPC_BAD_MESSAGE;
-	if (!accepting.ok || queue->stopping)
+	if (!accepting.ok)
 		return accepting.code == 452 ? IPC_DISK_FULL : IPC_STORE_ERROR;
 	verdict = grants_use(queue->grants, s->grant, front->index, front->incarnation, s->sender,
 			     s->recipients, &grant);
@@ -467,9 +467,12 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 	struct front *front = arg;
 
 	(void)channel;
+	struct queue *queue = front_queue(front);
+
 	if (how == CHANNEL_BROKEN)
 		log_note(LOG_ERROR, "the channel from smtpd %u is broken: %s", front->index, why);
 	front_end(front);
+	queue_stop_if_idle(queue);
 }
 
 void intake_connect(struct intake *intake, uint16_t index, uint32_t incarnation, int fd)

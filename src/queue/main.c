@@ -21,7 +21,10 @@
 #include "space.h"
 #include "writer.h"
 
-enum { BODY_THREADS = 4 };
+enum {
+	BODY_THREADS = 4,
+	STOP_RESERVE_MS = 1000, /* of the time to stop: for the last commit and the checkpoint */
+};
 
 /* So that what it holds at the end counts as held. */
 static struct queue *the_queue;
@@ -77,7 +80,11 @@ void queue_damaged(struct queue *queue, const char *where)
 
 void queue_stop_if_idle(struct queue *queue)
 {
-	if (queue->stopping && writer_idle(queue->writer) && operators_idle(queue->operators))
+	bool neighbours =
+		intake_count(queue->intake) != 0 || deliveries_relay(queue->deliveries) != NULL;
+
+	if (queue->stopping && (!neighbours || queue->overdue) && writer_idle(queue->writer) &&
+	    operators_idle(queue->operators))
 		child_exit(queue->child, 0);
 }
 
@@ -226,13 +233,26 @@ static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32
 	}
 }
 
-/* What is gathered is committed; relay reports to the next queue what it still has. */
+static void on_overdue(void *arg)
+{
+	struct queue *queue = arg;
+
+	queue->overdue = true;
+	queue_stop_if_idle(queue);
+}
+
+/*
+ * Nothing new is handed to relay. Master ends smtpd and relay first; if it is master that is gone,
+ * they end by themselves, and what they bring home meanwhile is still taken.
+ */
 static void stop(struct child *child, uint32_t within_ms)
 {
 	struct queue *queue = child_data(child);
 
-	(void)within_ms;
 	queue->stopping = true;
+	queue->overdue_timer = timer_new(queue->loop, on_overdue, queue);
+	timer_set(queue->overdue_timer,
+		  within_ms > STOP_RESERVE_MS ? within_ms - STOP_RESERVE_MS : 0);
 	deliveries_stop(queue->deliveries);
 	writer_hurry(queue->writer);
 	loop_wake(queue->loop);
@@ -255,6 +275,7 @@ static void free_queue(struct queue *queue)
 	grants_free(&queue->grants);
 	writer_free(&queue->writer);
 	keys_free(&queue->keys);
+	timer_free(&queue->overdue_timer);
 	queue_reader_close(&queue->views);
 	queue_reader_close(&queue->claims);
 	queue_writer_close(&queue->store); /* checkpoints */

@@ -25,6 +25,7 @@ struct link;
 struct loop;
 struct operators;
 struct space;
+struct timer;
 struct worker_pool;
 struct writer;
 
@@ -60,9 +61,10 @@ struct queue {
 	struct intake *intake;
 	struct deliveries *deliveries;
 	struct operators *operators;
-	uint64_t recipients; /* in the queue: for status */
-	unsigned loads;      /* reads of the store for claims under way */
-	bool stopping, broken;
+	uint64_t recipients;         /* in the queue: for status */
+	unsigned loads;              /* reads of the store for claims under way */
+	struct timer *overdue_timer; /* while stopping */
+	bool stopping, overdue, broken;
 	bool ended; /* the loop is over, the workers are gone */
 };
 

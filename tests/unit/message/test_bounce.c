@@ -91,7 +91,7 @@ static void ordinary(void **state)
 		"Original-Recipient: rfc822;bob@example.com\r\n"
 		"Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\n"
 		"Status: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\n"
-		"Diagnostic-Code: smtp; 550\r\n\tNo such user here\r\n\tAsk your postmaster\r\n"));
+		"Diagnostic-Code: smtp; 550\r\n No such user here\r\n Ask your postmaster\r\n"));
 	assert_true(contains(&out, "From: alice@example.org\r\nSubject: hi\r\n\r\n--=_"));
 	buf_release(&out);
 }

@@ -213,6 +213,8 @@ void world_shut_down(struct world *world)
 	const struct msg_shutdown msg = {.within_in_ms = 5000};
 	int status;
 
+	world_hang_up(&world->smtpd); /* master ends these first */
+	world_hang_up(&world->relay);
 	end_send(&world->master, IPC_SHUTDOWN, &msg);
 	assert_int_equal(waitpid(world->pid, &status, 0), world->pid);
 	assert_true(WIFEXITED(status));
