@@ -31,6 +31,13 @@ enum {
 	LOG_HOOK_ORDER = 0,
 };
 
+/* Sanitizers read /proc when they report, and at the end look for leaks through it. */
+#ifdef POSTERN_SANITIZED
+enum { ROOT_CAN_BE_EMPTY = false };
+#else
+enum { ROOT_CAN_BE_EMPTY = true };
+#endif
+
 /* A LISTENER, IDENTITY or SECRET that waits for its PREPARE. */
 struct kept {
 	struct kept *next;
@@ -230,7 +237,8 @@ static enum err give_up_rights(struct child *child, const struct config *config,
 		return ERR_DENIED;
 	}
 	config_runtime_path(config, "empty", root);
-	return os_drop_privileges(uid, gid, child->role->empty_root ? root : NULL, why);
+	return os_drop_privileges(uid, gid,
+				  child->role->empty_root && ROOT_CAN_BE_EMPTY ? root : NULL, why);
 }
 
 static enum err close_sandbox(struct child *child, const struct sandbox *sandbox, char *why)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum err from_errno(void)
@@ -52,7 +53,10 @@ enum err net_listen(const struct net_address *address, int backlog, int *fd_out)
 	fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return ERR_IO;
-	if (address->u.any.sa_family != AF_UNIX)
+	/* Before bind, so that there is no moment in which others may connect. */
+	if (address->u.any.sa_family == AF_UNIX)
+		(void)fchmod(fd, 0600);
+	else
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	/* Each family is a socket of its own, so that one can be had without the other. */
 	if (address->u.any.sa_family == AF_INET6)

@@ -42,7 +42,10 @@ bool net_is_private(const struct net_address *address);
  */
 enum err net_listen_addresses(const char *text, struct net_address *addresses_out, size_t max,
 			      size_t *count_out, char *why);
-/* Bound and listening; ERR_BUSY port taken, ERR_DENIED privileged port, ERR_IO: errno is kept. */
+/*
+ * Bound and listening, a local one for its owner only (0600). ERR_BUSY port taken, ERR_DENIED
+ * privileged port, ERR_IO: errno is kept.
+ */
 enum err net_listen(const struct net_address *address, int backlog, int *fd_out);
 /* ERR_AGAIN nobody waits; ERR_FULL no descriptors left; ERR_IO. */
 enum err net_accept(int listener, int *fd_out, struct net_address *peer_out);
