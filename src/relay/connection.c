@@ -15,16 +15,12 @@
 #include "tls/tls.h"
 
 enum {
-	CLEAR_MS = 600000, /* a host whose TLS is broken is spoken to in clear for so long */
 	QUIT_MS = 5000,
 	TURN_BYTES = 262144, /* written on one connection before others get their turn */
 	DOT_ROOM = 16,
 	READ_SIZE = 16384,
 	READ_ROUNDS = 64,
 };
-
-static void connect_next(struct connection *connection);
-static void on_ready(void *arg, int events);
 
 /* ---- time ---- */
 
@@ -57,7 +53,7 @@ static uint64_t phase_ms(const struct connection *connection, int phase)
 }
 
 /* The time begins anew: something moved. */
-static void arm(struct connection *connection)
+void connection_arm(struct connection *connection)
 {
 	int64_t now = loop_now(connection->relay->loop);
 	uint64_t ms;
@@ -74,12 +70,12 @@ static void arm(struct connection *connection)
 static void arm_if_moved(struct connection *connection)
 {
 	if (connection->client && (int)smtp_client_phase(connection->client) != connection->phase)
-		arm(connection);
+		connection_arm(connection);
 }
 
 /* ---- the end ---- */
 
-static void drop_socket(struct connection *connection)
+void connection_drop_socket(struct connection *connection)
 {
 	watch_free(&connection->watch);
 	stream_free(&connection->stream);
@@ -89,7 +85,7 @@ static void drop_socket(struct connection *connection)
 	connection->write_wants = 0;
 }
 
-static void die(struct connection *connection)
+void connection_die(struct connection *connection)
 {
 	connection->state = CONNECTION_DEAD;
 	watch_free(&connection->watch);
@@ -105,7 +101,7 @@ void connection_free(struct connection **connection)
 	*connection = NULL;
 	if (!c)
 		return;
-	drop_socket(c);
+	connection_drop_socket(c);
 	timer_free(&c->timer);
 	mem_free(c->addresses);
 	mem_free(c);
@@ -113,20 +109,8 @@ void connection_free(struct connection **connection)
 
 static void close_ready(struct connection *connection)
 {
-	die(connection);
+	connection_die(connection);
 	pool_connection_closed(connection);
-}
-
-/* It did not become ready; another address may. */
-static void give_address_up(struct connection *connection, const struct outcome *outcome)
-{
-	if (connection->failure.outcome == 0 || outcome->outcome == IPC_DEFERRED)
-		connection->failure = *outcome;
-	drop_socket(connection);
-	connection->state = CONNECTION_CONNECTING;
-	if (outcome->scope == IPC_SCOPE_OURS)
-		connection->addresses_left = 0; /* no other address mends our configuration */
-	connect_next(connection);
 }
 
 /* The connection is of no use any more; outcome says why. */
@@ -137,7 +121,7 @@ void connection_broken(struct connection *connection, const struct outcome *outc
 	char where[sizeof(connection->where)], tls[sizeof(connection->tls)];
 
 	if (!connection->ready) {
-		give_address_up(connection, &copy);
+		connection_give_address_up(connection, &copy);
 		return;
 	}
 	memcpy(where, connection->where, sizeof(where));
@@ -146,7 +130,7 @@ void connection_broken(struct connection *connection, const struct outcome *outc
 	if (job)
 		job->connection = NULL;
 	pool_leave_idle(connection);
-	die(connection);
+	connection_die(connection);
 	if (job && outcome_try_next(&copy))
 		job_host_failed(job, &copy, where, false);
 	else if (job)
@@ -154,8 +138,8 @@ void connection_broken(struct connection *connection, const struct outcome *outc
 	pool_connection_closed(connection);
 }
 
-static void fail_here(struct connection *connection, enum ipc_scope scope, const char *status,
-		      const char *text)
+void connection_fail(struct connection *connection, enum ipc_scope scope, const char *status,
+		     const char *text)
 {
 	struct outcome outcome;
 
@@ -171,179 +155,7 @@ static void lost(struct connection *connection)
 	if (connection->ready && !connection->job)
 		close_ready(connection); /* it was idle, or said goodbye: nobody misses it */
 	else
-		fail_here(connection, IPC_SCOPE_HOST, "4.4.2", "the connection was lost");
-}
-
-/* ---- connecting ---- */
-
-static void print_where(struct connection *connection, const struct net_address *address)
-{
-	char text[NET_TEXT_MAX];
-
-	net_print(address, text);
-	if (connection->host->port == 0)
-		snprintf(connection->where, sizeof(connection->where), "%s", text);
-	else
-		snprintf(connection->where, sizeof(connection->where), "%s[%s]:%u",
-			 connection->host->name, text, connection->host->port);
-}
-
-static void connect_failed(struct connection *connection, int error)
-{
-	bool ours = connection->host->port == 0 && (error == EACCES || error == ENOENT);
-	struct outcome outcome;
-
-	outcome_set(&outcome, IPC_DEFERRED, ours ? IPC_SCOPE_OURS : IPC_SCOPE_HOST, 0, "4.4.1",
-		    "cannot connect to %s: %s", connection->where, strerror(error));
-	give_address_up(connection, &outcome);
-}
-
-static bool refused_private(struct connection *connection, const struct net_address *address)
-{
-	if (connection->host->kind != HOST_MX ||
-	    connection->relay->config->delivery.allow_private || !net_is_private(address))
-		return false;
-	if (connection->failure.outcome == 0)
-		outcome_set(&connection->failure, IPC_FAILED, IPC_SCOPE_HOST, 0, "5.4.6",
-			    "%s is a private address or this machine's own: no mail is sent "
-			    "there unless delivery.allow_private is set",
-			    connection->where);
-	return true;
-}
-
-static void connect_next(struct connection *connection)
-{
-	while (connection->addresses_left > 0) {
-		const struct net_address *address = &connection->addresses[connection->address_at];
-
-		connection->addresses_left--;
-		connection->address_at = (connection->address_at + 1) % connection->address_count;
-		print_where(connection, address);
-		if (refused_private(connection, address))
-			continue;
-		if (net_connect(address, &connection->fd) != ERR_OK) {
-			connect_failed(connection, errno);
-			return;
-		}
-		connection->watch =
-			watch_new(connection->relay->loop, connection->fd, on_ready, connection);
-		watch_set(connection->watch, WATCH_WRITE);
-		arm(connection);
-		return;
-	}
-	die(connection);
-	pool_connection_failed(connection, &connection->failure, connection->where);
-}
-
-/* The same address once more, without TLS. */
-static void again_in_clear(struct connection *connection, const char *why)
-{
-	connection->host->clear_until = loop_now(connection->relay->loop) + CLEAR_MS;
-	log_event(LOG_WARNING, "note",
-		  LOG_TEXT("text", "TLS of this server is broken; its mail "
-				   "goes in clear for ten minutes"),
-		  LOG_TEXT("host", connection->where), LOG_TEXT("reason", why));
-	connection->clear = true;
-	connection->address_at = (connection->address_at + connection->address_count - 1) %
-				 connection->address_count;
-	connection->addresses_left++;
-	drop_socket(connection);
-	connection->state = CONNECTION_CONNECTING;
-	connect_next(connection);
-}
-
-/* ---- TLS ---- */
-
-static void handshake_failed(struct connection *connection, const char *why)
-{
-	char text[TLS_WHY_MAX];
-
-	snprintf(text, sizeof(text), "%s", why);
-	if (connection->host->tls == RELAY_TLS_OPPORTUNISTIC)
-		again_in_clear(connection, text);
-	else
-		fail_here(connection, IPC_SCOPE_OURS, "4.7.5", text);
-}
-
-static void open_machine(struct connection *connection)
-{
-	struct host *host = connection->host;
-	int64_t now = loop_now(connection->relay->loop);
-	bool clear = connection->clear || host->clear_until > now;
-	struct smtp_client_options options = {
-		.hostname = host->hostname,
-		.lmtp = host->kind == HOST_LMTP,
-		.tls = host->tls == RELAY_TLS_REQUIRED                  ? SMTP_CLIENT_TLS_REQUIRED
-		       : host->tls == RELAY_TLS_OPPORTUNISTIC && !clear ? SMTP_CLIENT_TLS_IF_OFFERED
-									: SMTP_CLIENT_TLS_NONE,
-		.tls_on = stream_is_tls(connection->stream),
-		.auth = host->user != NULL,
-	};
-
-	connection->client = smtp_client_new(&options);
-	connection->state = CONNECTION_OPEN;
-	watch_set(connection->watch, WATCH_READ);
-	arm(connection);
-}
-
-static void continue_handshake(struct connection *connection)
-{
-	char why[TLS_WHY_MAX];
-	enum err err = stream_handshake(connection->stream, why);
-
-	if (err == ERR_AGAIN) {
-		watch_set(connection->watch, stream_wants(connection->stream));
-		return;
-	}
-	if (err != ERR_OK) {
-		handshake_failed(connection, why);
-		return;
-	}
-	snprintf(connection->tls, sizeof(connection->tls), "%s %s%s",
-		 stream_version(connection->stream), stream_cipher(connection->stream),
-		 stream_verified(connection->stream) ? " verified" : "");
-	if (!connection->client) {
-		open_machine(connection);
-		return;
-	}
-	connection->state = CONNECTION_OPEN;
-	watch_set(connection->watch, WATCH_READ);
-	smtp_client_tls_done(connection->client);
-	arm(connection);
-	pool_mark_dirty(connection);
-}
-
-void connection_start_tls(struct connection *connection)
-{
-	struct host *host = connection->host;
-
-	if (!host->tls_context ||
-	    stream_start_tls(connection->stream, host->tls_context, host->name) != ERR_OK) {
-		handshake_failed(connection, "TLS cannot be started");
-		return;
-	}
-	connection->state = CONNECTION_HANDSHAKE;
-	arm(connection);
-	continue_handshake(connection);
-}
-
-static void connected(struct connection *connection)
-{
-	struct host *host = connection->host;
-	size_t at = (connection->address_at + connection->address_count - 1) %
-		    connection->address_count;
-
-	if (host->address_count == connection->address_count)
-		host->address_good = at;
-	if (host->port)
-		net_no_delay(connection->fd);
-	connection->stream = stream_new(connection->fd);
-	connection->fd = -1;
-	connection->tls[0] = '\0';
-	if (host->tls == RELAY_TLS_IMPLICIT)
-		connection_start_tls(connection);
-	else
-		open_machine(connection);
+		connection_fail(connection, IPC_SCOPE_HOST, "4.4.2", "the connection was lost");
 }
 
 /* ---- bytes ---- */
@@ -404,8 +216,8 @@ bool connection_pump_body(struct connection *connection)
 		if (body == JOB_BODY_WAIT)
 			return false;
 		if (body == JOB_BODY_BROKEN) {
-			fail_here(connection, IPC_SCOPE_OURS, "4.3.0",
-				  "the message cannot be read from the queue");
+			connection_fail(connection, IPC_SCOPE_OURS, "4.3.0",
+					"the message cannot be read from the queue");
 			return false;
 		}
 		if (body == JOB_BODY_END) {
@@ -452,7 +264,7 @@ void connection_flush(struct connection *connection)
 		err = write_output(connection, &written);
 	} while (err == ERR_OK && written > before && written < TURN_BYTES);
 	if (written)
-		arm(connection);
+		connection_arm(connection);
 	if (err == ERR_AGAIN) {
 		watch_set(connection->watch, WATCH_READ | stream_wants(connection->stream));
 		return;
@@ -467,7 +279,7 @@ void connection_flush(struct connection *connection)
 	}
 }
 
-static void on_ready(void *arg, int events)
+void connection_on_ready(void *arg, int events)
 {
 	struct connection *connection = arg;
 	enum err err;
@@ -476,12 +288,12 @@ static void on_ready(void *arg, int events)
 	case CONNECTION_CONNECTING:
 		err = net_connect_result(connection->fd);
 		if (err == ERR_OK)
-			connected(connection);
+			connection_connected(connection);
 		else if (err != ERR_AGAIN)
-			connect_failed(connection, errno);
+			connection_connect_failed(connection, errno);
 		break;
 	case CONNECTION_HANDSHAKE:
-		continue_handshake(connection);
+		connection_continue_handshake(connection);
 		break;
 	case CONNECTION_OPEN:
 		if (events & WATCH_WRITE)
@@ -543,11 +355,11 @@ static void on_time(void *arg)
 	if (connection->state == CONNECTION_OPEN)
 		open_timed_out(connection);
 	else if (connection->state == CONNECTION_HANDSHAKE)
-		handshake_failed(connection, "the TLS handshake took too long");
+		connection_handshake_failed(connection, "the TLS handshake took too long");
 	else if (!connection->watch)
-		connect_next(connection); /* the beginning */
+		connection_connect_next(connection); /* the beginning */
 	else
-		connect_failed(connection, ETIMEDOUT);
+		connection_connect_failed(connection, ETIMEDOUT);
 }
 
 /* ---- for others ---- */
@@ -586,7 +398,7 @@ bool connection_give(struct connection *connection, struct job *job)
 		job_done(job, &outcome, connection->where, "", false);
 		return false;
 	}
-	arm(connection);
+	connection_arm(connection);
 	pool_mark_dirty(connection);
 	return true;
 }
@@ -614,7 +426,7 @@ void connection_quit(struct connection *connection)
 	connection->quitting = true;
 	connection->available = false;
 	smtp_client_quit(connection->client);
-	arm(connection);
+	connection_arm(connection);
 	pool_mark_dirty(connection);
 }
 
