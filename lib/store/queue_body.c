@@ -115,12 +115,54 @@ static uint64_t sum_at(const struct queue_mail *mail, uint64_t chunk)
 	return sum;
 }
 
+/* One whole chunk, read and checked, at chunk. */
+static enum err read_chunk(int fd, const struct queue_mail *mail, uint64_t number, char *chunk,
+			   size_t len)
+{
+	size_t have = 0;
+	enum err err = file_read_at(fd, chunk, len, number * QUEUE_CHUNK, &have);
+
+	if (err != ERR_OK)
+		return err;
+	return have == len && queue_chunk_checksum(slice_of(chunk, len)) == sum_at(mail, number)
+		       ? ERR_OK
+		       : ERR_CORRUPT;
+}
+
+/* What is wanted of one chunk; *spare: memory for a chunk, taken when it is needed. */
+static enum err read_part(int fd, const struct queue_mail *mail, uint64_t offset, size_t len,
+			  char **spare, struct buf *out, size_t *len_out)
+{
+	uint64_t number = offset / QUEUE_CHUNK, start = number * QUEUE_CHUNK;
+	size_t whole = mail->size - start < QUEUE_CHUNK ? mail->size - start : QUEUE_CHUNK;
+	struct slice part;
+	size_t room = 0;
+	char *at;
+	enum err err;
+
+	/* Nearly always all of it is wanted: no copy then. */
+	if (offset == start && len >= whole && buf_reserve(out, whole, &at, &room) == ERR_OK &&
+	    room == whole) {
+		if ((err = read_chunk(fd, mail, number, at, whole)) == ERR_OK)
+			buf_commit(out, whole);
+		*len_out = whole;
+		return err;
+	}
+	if (*spare == NULL)
+		*spare = mem_resize(NULL, QUEUE_CHUNK);
+	if ((err = read_chunk(fd, mail, number, *spare, whole)) != ERR_OK)
+		return err;
+	part = slice_head(slice_skip(slice_of(*spare, whole), offset - start), len);
+	*len_out = part.len;
+	return buf_append_slice(out, part);
+}
+
 enum err queue_body_read(const char *folder, const struct queue_mail *mail, uint64_t offset,
 			 size_t len, struct buf *out)
 {
 	uint64_t chunks = mail->body_len / SUM, file_size;
-	char path[QUEUE_PATH_MAX];
-	char *chunk;
+	char path[QUEUE_PATH_MAX], *spare = NULL;
+	size_t part;
 	int fd;
 	enum err err;
 
@@ -134,28 +176,15 @@ enum err queue_body_read(const char *folder, const struct queue_mail *mail, uint
 	queue_body_path(folder, mail->id.key, "", path);
 	if ((err = file_open(path, &fd, &file_size)) != ERR_OK)
 		return err;
-	chunk = mem_alloc(QUEUE_CHUNK);
 	if (file_size != mail->size)
 		err = ERR_CORRUPT;
 	while (len != 0 && err == ERR_OK) {
-		uint64_t number = offset / QUEUE_CHUNK, start = number * QUEUE_CHUNK;
-		size_t want = mail->size - start < QUEUE_CHUNK ? mail->size - start : QUEUE_CHUNK;
-		size_t have = 0;
-		struct slice part;
-
-		if ((err = file_read_at(fd, chunk, want, start, &have)) != ERR_OK)
-			break;
-		if (have != want ||
-		    queue_chunk_checksum(slice_of(chunk, have)) != sum_at(mail, number)) {
-			err = ERR_CORRUPT;
-			break;
+		if ((err = read_part(fd, mail, offset, len, &spare, out, &part)) == ERR_OK) {
+			offset += part;
+			len -= part;
 		}
-		part = slice_head(slice_skip(slice_of(chunk, have), offset - start), len);
-		err = buf_append_slice(out, part);
-		offset += part.len;
-		len -= part.len;
 	}
 	file_close(&fd);
-	mem_free(chunk);
+	mem_free(spare);
 	return err;
 }

@@ -158,8 +158,11 @@ void queue_envelope_set_destination(char *recipient, int64_t destination)
 
 struct queue_mail *queue_mail_new(struct slice envelope, struct slice body)
 {
-	struct queue_mail *mail = mem_alloc(sizeof(*mail) + envelope.len + body.len);
+	/* Not zeroed: all behind the struct is copied over, and bodies are most of what comes here.
+	 */
+	struct queue_mail *mail = mem_resize(NULL, sizeof(*mail) + envelope.len + body.len);
 
+	memset(mail, 0, sizeof(*mail));
 	mail->refs = 1;
 	mail->envelope = (char *)(mail + 1);
 	mail->envelope_len = envelope.len;

@@ -504,7 +504,9 @@ struct intake *intake_new(struct queue *queue)
 	struct intake *intake = mem_alloc(sizeof(*intake));
 
 	intake->queue = queue;
-	intake->ask_until = loop_now(queue->loop) + ASK_MS;
+	/* The first queue of a master's life has nobody before it that smtpd could ask about. */
+	if (child_incarnation(queue->child) != 1)
+		intake->ask_until = loop_now(queue->loop) + ASK_MS;
 	buf_init(&intake->scratch, QUEUE_ENVELOPE_MAX);
 	return intake;
 }

@@ -228,7 +228,8 @@ enum err upload_chunk(struct upload *uploads, struct front *front, struct slice 
 	if (upload->mail != NULL &&
 	    upload->size > queue_config(front_queue(front))->limits.message_size + TRACE_SLACK)
 		fail(upload, IPC_BAD_MESSAGE);
-	chunk = mem_alloc(sizeof(*chunk) + msg.data.len);
+	chunk = mem_resize(NULL, sizeof(*chunk) + msg.data.len); /* not zeroed: filled below */
+	chunk->next = NULL;
 	chunk->credit = (uint32_t)payload.len;
 	chunk->len = msg.data.len;
 	memcpy(chunk->data, msg.data.ptr, msg.data.len);
