@@ -75,7 +75,7 @@ def test_text(sink):
         for line in server.log().splitlines():
             time, process, rest = line.split(" ", 2)
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time), line
-            assert re.fullmatch(r"[a-z]+(\[?\d*\]?)?", process), line
+            assert re.fullmatch(r"[a-z]+(-\d+)?", process), line
             events.append(dict(pair.split("=", 1) for pair in shlex.split(rest)))
         check(events)
         assert PASSWORD not in server.log()

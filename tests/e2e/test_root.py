@@ -89,7 +89,7 @@ def test_files_belong_to_one_user_each(server):
         info = os.stat(server.folder / "state" / folder)
         assert info.st_uid == user and info.st_mode & 0o777 == 0o700, (folder, oct(info.st_mode), info.st_uid)
     socket_info = os.stat(server.folder / "run/control.sock")
-    assert socket_info.st_mode & 0o777 == 0o600
+    assert socket_info.st_mode & 0o077 == 0
 
 
 def test_the_control_socket_is_not_for_everybody(server):
