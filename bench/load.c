@@ -257,6 +257,7 @@ static int go(struct run *run)
 
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets without MSG_NOSIGNAL */
 	run->epoll = epoll_create1(EPOLL_CLOEXEC);
 	run->clients = mem_array(run->count, sizeof(*run->clients));
 	run->wake = mem_array(run->count, sizeof(*run->wake));

@@ -100,6 +100,7 @@ class Campaign:
         self.random = random.Random(seed)
         self.say = say
         self.folder = Path(tempfile.mkdtemp(prefix="postern-crash-", dir=BUILD))
+        os.chmod(self.folder, 0o755)  # the server is another user
         self.accounts = Accounts()
         self.deaths = []
         self.number = 0
@@ -113,7 +114,6 @@ class Campaign:
         self.server = Postern(routes=routes, conf=CONF, parent=self.folder)
         self.server.expect_deaths = True
         (self.folder / "password").write_text(PASSWORD + "\n")
-        os.chmod(self.folder, 0o755)
 
     # ---- one round ------------------------------------------------------------------------
     def start_load(self):
