@@ -143,7 +143,7 @@ static void name_remember(struct queue_writer *writer, struct slice text, int64_
 static enum err destination_id(struct queue_writer *writer, struct slice domain, int64_t *id_out)
 {
 	char lower[QUEUE_NAME_MAX];
-	struct slice text = slice_of(lower, domain.len);
+	struct slice text;
 	struct name *name;
 	sqlite3_stmt *find = use(writer, DESTINATION_FIND);
 	enum err err;
@@ -152,6 +152,7 @@ static enum err destination_id(struct queue_writer *writer, struct slice domain,
 		return ERR_RANGE;
 	for (size_t i = 0; i < domain.len; i++)
 		lower[i] = ascii_lower(domain.ptr[i]);
+	text = slice_of(lower, domain.len);
 	HASH_FIND(hh, writer->names, lower, (unsigned)text.len, name);
 	if (name != NULL) {
 		*id_out = name->id;
