@@ -73,9 +73,11 @@ class Postern:
     """
 
     def __init__(self, routes='route "all" {{ via = "capture:{folder}/capture" }}', settings="", limits="",
-                 conf=CONF, hostname="mail.example.org", accounts=("alice",), as_root=False, parent=None):
+                 conf=CONF, hostname="mail.example.org", accounts=("alice",), as_root=False, parent=None,
+                 environment=None):
         self.folder = Path(tempfile.mkdtemp(prefix="postern-test-", dir=parent))
         self.who = {} if as_root else unprivileged()
+        self.environment = {**os.environ, **(environment or {})}
         ports = dict(zip(["mta", "submission", "submissions"], free_ports(3)))
         self.mta, self.submission, self.submissions = ports.values()
         self.values = {**ports, "folder": self.folder, "hostname": hostname}
@@ -129,7 +131,8 @@ class Postern:
     # ---- life -------------------------------------------------------------------------------
     def spawn(self):
         """Starts it without waiting."""
-        self.process = Process([PROGRAM, "serve", "-c", self.conf], self.folder / "log", **self.who)
+        self.process = Process([PROGRAM, "serve", "-c", self.conf], self.folder / "log", env=self.environment,
+                               **self.who)
         return self
 
     def start(self, seconds=PATIENCE):
