@@ -5,12 +5,10 @@
  * Frames of a log are chained by checksums, so any later commit, which starts at the same place,
  * makes them unreadable: queue_writer_overwrite is the smallest such commit.
  */
-#include "store/queue_internal.h"
+#include "store/queue_writer.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "os/disk.h"
 #include "os/os.h"
@@ -20,7 +18,6 @@ enum statement {
 	COMMIT,
 	ROLLBACK,
 	META_SET,
-	META_GET,
 	PUT_MESSAGE,
 	PUT_ROW,
 	DESTINATION_FIND,
@@ -44,7 +41,6 @@ static const char *const sql[STATEMENT_END] = {
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[META_SET] = "UPDATE meta SET value=?2 WHERE name=?1",
-	[META_GET] = "SELECT value FROM meta WHERE name=?1",
 	[PUT_MESSAGE] = "INSERT INTO message(key, " QUEUE_MAIL_COLUMNS
 			") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
 	[PUT_ROW] = "INSERT INTO recipient VALUES(?1,?2,?3,?4,0,0,'')",
@@ -68,23 +64,6 @@ static const char *const sql[STATEMENT_END] = {
 	[MESSAGE_GONE] = "DELETE FROM message WHERE key=?1",
 };
 
-/* Names seen lately, so that a message costs no look-up of its destinations. */
-struct name {
-	UT_hash_handle hh;
-	int64_t id;
-	char text[];
-};
-enum { NAMES_MAX = 4096 };
-
-struct queue_writer {
-	struct queue_db db;
-	char folder[QUEUE_PATH_MAX];
-	struct name *names;
-	int wal_pages;
-	int64_t next_key;
-	int64_t overwritten;
-};
-
 static sqlite3_stmt *use(struct queue_writer *writer, enum statement which)
 {
 	return writer->db.statements[which];
@@ -104,47 +83,11 @@ static enum err meta_set(struct queue_writer *writer, const char *name, int64_t 
 	return queue_db_step(statement);
 }
 
-static enum err meta_get(struct queue_writer *writer, const char *name, int64_t *value_out)
-{
-	sqlite3_stmt *statement = use(writer, META_GET);
-	enum err err;
-
-	queue_db_bind_slice(statement, 1, slice_str(name), true);
-	err = queue_db_row(statement);
-	if (err == ERR_OK)
-		*value_out = sqlite3_column_int64(statement, 0);
-	sqlite3_reset(statement);
-	return err == ERR_EOF ? ERR_CORRUPT : err;
-}
-
 /* ---- destinations ------------------------------------------------------------------------ */
-static void names_clear(struct queue_writer *writer)
-{
-	struct name *name, *next;
-
-	HASH_ITER (hh, writer->names, name, next) {
-		HASH_DEL(writer->names, name);
-		mem_free(name);
-	}
-}
-
-static void name_remember(struct queue_writer *writer, struct slice text, int64_t id)
-{
-	struct name *name;
-
-	if (HASH_COUNT(writer->names) >= NAMES_MAX)
-		names_clear(writer);
-	name = mem_alloc(sizeof(*name) + text.len + 1);
-	memcpy(name->text, text.ptr, text.len);
-	name->id = id;
-	HASH_ADD_KEYPTR(hh, writer->names, name->text, (unsigned)text.len, name);
-}
-
 static enum err destination_id(struct queue_writer *writer, struct slice domain, int64_t *id_out)
 {
 	char lower[QUEUE_NAME_MAX];
 	struct slice text;
-	struct name *name;
 	sqlite3_stmt *find = use(writer, DESTINATION_FIND);
 	enum err err;
 
@@ -153,11 +96,8 @@ static enum err destination_id(struct queue_writer *writer, struct slice domain,
 	for (size_t i = 0; i < domain.len; i++)
 		lower[i] = ascii_lower(domain.ptr[i]);
 	text = slice_of(lower, domain.len);
-	HASH_FIND(hh, writer->names, lower, (unsigned)text.len, name);
-	if (name != NULL) {
-		*id_out = name->id;
+	if (queue_names_find(writer->names, text, id_out))
 		return ERR_OK;
-	}
 	queue_db_bind_slice(find, 1, text, true);
 	err = queue_db_row(find);
 	if (err == ERR_OK)
@@ -169,7 +109,7 @@ static enum err destination_id(struct queue_writer *writer, struct slice domain,
 			*id_out = sqlite3_last_insert_rowid(writer->db.db);
 	}
 	if (err == ERR_OK)
-		name_remember(writer, text, *id_out);
+		queue_names_add(writer->names, text, *id_out);
 	return err;
 }
 
@@ -459,7 +399,7 @@ static void rollback(struct queue_writer *writer)
 	if (sqlite3_get_autocommit(writer->db.db) == 0)
 		(void)run(writer, ROLLBACK);
 	/* Destinations made in it are gone with it. */
-	names_clear(writer);
+	queue_names_clear(writer->names);
 }
 
 /* Bodies of what ended; what cannot be removed now is an orphan at the next start. */
@@ -562,7 +502,7 @@ enum err queue_writer_tidy(struct queue_writer *writer)
 
 	if (err != ERR_OK)
 		return err;
-	names_clear(writer);
+	queue_names_clear(writer->names);
 	err = queue_db_run(&writer->db,
 			   "DELETE FROM destination WHERE NOT EXISTS"
 			   " (SELECT 1 FROM recipient WHERE recipient.destination=destination.id)");
@@ -571,151 +511,11 @@ enum err queue_writer_tidy(struct queue_writer *writer)
 	return err;
 }
 
-/* ---- opening ----------------------------------------------------------------------------- */
-struct orphans {
-	struct queue_writer *writer;
-	sqlite3_stmt *find;
-	uint64_t removed;
-	enum err err;
-};
-
-static void orphan_check(void *arg, const char *name)
+enum err queue_writer_prepare(struct queue_writer *writer)
 {
-	struct orphans *orphans = arg;
-	char path[QUEUE_PATH_MAX];
-	uint64_t key;
-	enum err err;
+	enum err err = queue_db_prepare(&writer->db, sql, STATEMENT_END);
 
-	if (orphans->err != ERR_OK || !queue_body_name(name, &key))
-		return;
-	sqlite3_bind_int64(orphans->find, 1, (int64_t)key);
-	err = queue_db_row(orphans->find);
-	sqlite3_reset(orphans->find);
-	if (err == ERR_EOF) {
-		queue_body_path(orphans->writer->folder, key, "", path);
-		if (file_remove(path) == ERR_OK)
-			orphans->removed++;
-	} else if (err != ERR_OK) {
-		orphans->err = err;
-	}
-}
-
-static enum err remove_orphans(struct queue_writer *writer, struct queue_report *report)
-{
-	struct orphans orphans = {.writer = writer};
-	char path[QUEUE_PATH_MAX];
-	enum err err;
-
-	err = queue_db_error(
-		sqlite3_prepare_v2(writer->db.db,
-				   "SELECT 1 FROM message WHERE key=?1 AND in_file UNION ALL"
-				   " SELECT 1 FROM damaged WHERE key=?1",
-				   -1, &orphans.find, NULL));
-	if (err != ERR_OK)
-		return err;
-	queue_path(writer->folder, "bodies", path);
-	err = file_each(path, orphan_check, &orphans);
-	sqlite3_finalize(orphans.find);
-	report->orphans = orphans.removed;
-	return err != ERR_OK ? err : orphans.err;
-}
-
-/* Keys are never used twice, whatever was lost: above the mark and above all that are there. */
-static enum err first_keys(struct queue_writer *writer)
-{
-	int64_t mark, top = 0;
-	enum err err;
-
-	if ((err = meta_get(writer, "next_key", &mark)) != ERR_OK ||
-	    (err = meta_get(writer, "overwritten", &writer->overwritten)) != ERR_OK ||
-	    (err = queue_db_pragma(&writer->db,
-				   "SELECT max(coalesce((SELECT max(key) FROM message),0),"
-				   "coalesce((SELECT max(key) FROM damaged),0))",
-				   &top)) != ERR_OK)
-		return err;
-	if (mark < 1 || top < 0 || mark > INT64_MAX / 2 || top > INT64_MAX / 2)
-		return ERR_CORRUPT;
-	writer->next_key = top >= mark ? top + 1 : mark;
-	return ERR_OK;
-}
-
-static enum err open_database(struct queue_writer *writer, struct queue_report *report)
-{
-	char path[QUEUE_PATH_MAX];
-	int64_t version = 0;
-	enum err err;
-
-	queue_path(writer->folder, "queue.db", path);
-	if ((err = queue_db_open(&writer->db, path, true)) != ERR_OK)
-		goto out;
-	err = queue_db_check_schema(&writer->db, &version);
-	if (err == ERR_NOT_FOUND) {
-		report->created = true;
-		err = queue_db_create_schema(&writer->db);
-	}
-	if (err == ERR_RANGE)
-		snprintf(report->why, sizeof(report->why),
-			 "queue.db has schema %lld, this postern needs %d: run the postern that "
-			 "wrote it, or move the file away to start with an empty queue",
-			 (long long)version, QUEUE_SCHEMA);
-	if (err != ERR_OK || (err = queue_db_prepare(&writer->db, sql, STATEMENT_END)) != ERR_OK ||
-	    (err = first_keys(writer)) != ERR_OK)
-		goto out;
-	sqlite3_wal_hook(writer->db.db, note_wal, writer);
-	if ((err = queue_writer_tidy(writer)) != ERR_OK ||
-	    (err = remove_orphans(writer, report)) != ERR_OK)
-		goto out;
-	return ERR_OK;
-out:
-	if (err != ERR_RANGE && err != ERR_CORRUPT && report->why[0] == '\0')
-		os_explain_file(path, sqlite3_system_errno(writer->db.db), report->why,
-				sizeof(report->why));
-	queue_db_close(&writer->db);
-	names_clear(writer);
+	if (err == ERR_OK)
+		sqlite3_wal_hook(writer->db.db, note_wal, writer);
 	return err;
-}
-
-enum err queue_writer_open(const char *folder, int64_t now, struct queue_writer **writer_out,
-			   struct queue_report *report_out)
-{
-	struct queue_writer *writer = mem_alloc(sizeof(*writer));
-	char path[QUEUE_PATH_MAX];
-	bool damaged = false;
-	enum err err;
-
-	memset(report_out, 0, sizeof(*report_out));
-	snprintf(writer->folder, sizeof(writer->folder), "%s", folder);
-	queue_path(folder, "bodies", path);
-	if ((err = file_make_folder(path)) != ERR_OK) {
-		snprintf(report_out->why, sizeof(report_out->why),
-			 "cannot make the folder for bodies in %.150s: %s", folder, err_name(err));
-		goto out;
-	}
-	if ((err = queue_salvage_resume(folder, now, &damaged)) != ERR_OK)
-		goto out;
-	if (!damaged && (err = open_database(writer, report_out)) == ERR_CORRUPT)
-		damaged = true;
-	if (damaged && (err = queue_salvage(folder, now, report_out)) == ERR_OK)
-		err = open_database(writer, report_out);
-out:
-	if (err != ERR_OK) {
-		if (report_out->why[0] == '\0')
-			snprintf(report_out->why, sizeof(report_out->why),
-				 "cannot open the queue in %.150s: %s", folder, err_name(err));
-		mem_free(writer);
-		return err;
-	}
-	*writer_out = writer;
-	return ERR_OK;
-}
-
-void queue_writer_close(struct queue_writer **writer)
-{
-	if (*writer == NULL)
-		return;
-	(void)sqlite3_wal_checkpoint_v2((*writer)->db.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
-					NULL);
-	queue_db_close(&(*writer)->db);
-	names_clear(*writer);
-	MEM_FREE(*writer);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "delivery.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -20,7 +19,6 @@
 #include "writer.h"
 
 enum {
-	ROWS_MAX = 1000, /* of one delivery: the recipients of a DELIVER */
 	LEASE_LOOK_MS = 60000,
 	/* Commits longer than this leave less to relay, shorter than a third of it more. */
 	LONG_COMMIT_US = 30000,
@@ -163,66 +161,6 @@ void delivery_settled(struct delivery *delivery)
 	delivery_free(delivery);
 	deliveries_poke(queue->deliveries);
 	queue_stop_if_idle(queue);
-}
-
-/* ---- fresh mail -------------------------------------------------------------------------- */
-struct place {
-	int64_t destination;
-	uint32_t n;
-};
-
-static int compare_places(const void *a, const void *b)
-{
-	const struct place *first = a, *second = b;
-
-	if (first->destination != second->destination)
-		return first->destination < second->destination ? -1 : 1;
-	return first->n < second->n ? -1 : first->n > second->n;
-}
-
-static void fresh_group(struct deliveries *deliveries, struct queue_mail *mail,
-			const struct place *places, size_t count)
-{
-	struct dispatch *dispatch = deliveries->dispatch;
-	size_t rows = count < ROWS_MAX ? count : ROWS_MAX;
-	struct delivery *delivery;
-
-	if (deliveries->relay == NULL || deliveries->memory > QUEUE_BODY_MEMORY) {
-		dispatch_destination(dispatch, places[0].destination, mail->arrived, 0, 0);
-		return;
-	}
-	delivery = delivery_new(deliveries->queue, mail, places[0].destination, rows);
-	for (size_t i = 0; i < rows; i++)
-		delivery->rows[i] = (struct delivery_row){.due = mail->arrived, .n = places[i].n};
-	if (dispatch_fresh(dispatch, delivery->destination, mail->id.key, delivery) != ERR_OK)
-		delivery_free(delivery);
-	else if (rows < count)
-		dispatch_again(dispatch, delivery->destination, mail->id.key);
-}
-
-void deliveries_fresh(struct deliveries *deliveries, struct queue_mail *mail)
-{
-	struct place few[16], *places = few;
-	struct queue_envelope envelope;
-	struct queue_recipient recipient;
-	size_t count = 0, start = 0;
-
-	if (queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope) != ERR_OK)
-		return; /* it was just written; it would be set aside when it is read */
-	if (envelope.count > sizeof(few) / sizeof(few[0]))
-		places = mem_array(envelope.count, sizeof(*places));
-	while (queue_envelope_next(&envelope.recipients, &recipient))
-		places[count++] = (struct place){recipient.destination, recipient.n};
-	if (count > 1)
-		qsort(places, count, sizeof(*places), compare_places);
-	for (size_t i = 1; i <= count; i++) {
-		if (i < count && places[i].destination == places[start].destination)
-			continue;
-		fresh_group(deliveries, mail, places + start, i - start);
-		start = i;
-	}
-	if (places != few)
-		mem_free(places);
 }
 
 /* ---- what is to be done ------------------------------------------------------------------ */

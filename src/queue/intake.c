@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "delivery.h"
+#include "envelope.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "keys.h"
@@ -161,53 +162,6 @@ static bool owns_key(const struct front *front, uint64_t key)
 }
 
 /* ---- taking a message -------------------------------------------------------------------- */
-/* The envelope as it is stored, in the scratch buffer. False: a field is not what it must be. */
-static bool encode(struct intake *intake, const struct submission *s,
-		   const struct grant_view *grant)
-{
-	struct queue_envelope envelope = {.sender = s->sender,
-					  .account = grant->account,
-					  .log_id = s->log_id,
-					  .bounce = grant->bounce,
-					  .envid = s->envid,
-					  .ret = s->ret,
-					  .count = s->recipients.count};
-	const char *hostname = queue_config(intake->queue)->hostname;
-	struct ipc_list list = s->recipients;
-	struct rec_recipient recipient;
-	int64_t before = -1;
-
-	buf_clear(&intake->scratch);
-	if (queue_envelope_begin(&intake->scratch, &envelope) != ERR_OK)
-		return false;
-	while (ipc_list_next(&list, IPC_REC_recipient, &recipient)) {
-		struct queue_recipient row = {.n = recipient.n,
-					      .notify = recipient.notify,
-					      .address = recipient.address,
-					      .orcpt = recipient.orcpt};
-		size_t at = slice_find_last(row.address, '@');
-		char whole[1536];
-
-		if (recipient.n <= before || row.address.len == 0)
-			return false;
-		before = recipient.n;
-		if (at == row.address.len) { /* "postmaster" is ours */
-			int len = snprintf(whole, sizeof(whole), "%.*s@%s", SLICE_ARG(row.address),
-					   hostname);
-
-			if (len < 0 || (size_t)len >= sizeof(whole))
-				return false;
-			row.address = slice_of(whole, (size_t)len);
-		} else if (row.address.len - at - 1 == 0 ||
-			   row.address.len - at - 1 > QUEUE_NAME_MAX) {
-			return false;
-		}
-		if (queue_envelope_add(&intake->scratch, &row) != ERR_OK)
-			return false;
-	}
-	return true;
-}
-
 enum ipc_verdict front_accept(struct front *front, const struct submission *s, struct slice body,
 			      struct queue_mail **mail_out)
 {
@@ -226,7 +180,7 @@ enum ipc_verdict front_accept(struct front *front, const struct submission *s, s
 			     s->recipients, &grant);
 	if (verdict != IPC_STORED)
 		return verdict;
-	if (!encode(intake, s, &grant)) {
+	if (!envelope_make(&intake->scratch, queue_config(queue)->hostname, s, &grant)) {
 		grants_give_back(queue->grants, s->grant, s->recipients.count);
 		return IPC_BAD_MESSAGE;
 	}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "envelope.h"
+
+#include <stdio.h>
+
+#include "grants.h"
+#include "intake.h"
+
+bool envelope_make(struct buf *out, const char *hostname, const struct submission *s,
+		   const struct grant_view *grant)
+{
+	struct queue_envelope envelope = {.sender = s->sender,
+					  .account = grant->account,
+					  .log_id = s->log_id,
+					  .bounce = grant->bounce,
+					  .envid = s->envid,
+					  .ret = s->ret,
+					  .count = s->recipients.count};
+	struct ipc_list list = s->recipients;
+	struct rec_recipient recipient;
+	int64_t before = -1;
+
+	buf_clear(out);
+	if (queue_envelope_begin(out, &envelope) != ERR_OK)
+		return false;
+	while (ipc_list_next(&list, IPC_REC_recipient, &recipient)) {
+		struct queue_recipient row = {.n = recipient.n,
+					      .notify = recipient.notify,
+					      .address = recipient.address,
+					      .orcpt = recipient.orcpt};
+		size_t at = slice_find_last(row.address, '@');
+		char whole[1536];
+
+		if (recipient.n <= before || row.address.len == 0)
+			return false;
+		before = recipient.n;
+		if (at == row.address.len) { /* "postmaster" is ours */
+			int len = snprintf(whole, sizeof(whole), "%.*s@%s", SLICE_ARG(row.address),
+					   hostname);
+
+			if (len < 0 || (size_t)len >= sizeof(whole))
+				return false;
+			row.address = slice_of(whole, (size_t)len);
+		} else if (row.address.len - at - 1 == 0 ||
+			   row.address.len - at - 1 > QUEUE_NAME_MAX) {
+			return false;
+		}
+		if (queue_envelope_add(out, &row) != ERR_OK)
+			return false;
+	}
+	return true;
+}
