@@ -47,7 +47,7 @@ def transfer(kind, work, messages):
         return {"rate": result["rate"], "through": messages / (end - start),
                 "cpu_ms": (server.cpu() - cpu) * 1000 / messages, "p50": result["final_reply_ms"]["p50"],
                 "p99": result["final_reply_ms"]["p99"], "login_p50": result["login_ms"]["p50"],
-                "channels": server.channels()}
+                "told": server.told()}
 
 
 def laptop(kind, short):

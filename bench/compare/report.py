@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def line(measured):
-    shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in measured.items() if k != "channels"}
+    shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in measured.items() if k != "told"}
     return ", ".join(f"{k} {v}" for k, v in shown.items())
 
 
@@ -70,7 +70,7 @@ def page(rows, results, rounds, short):
              "laptop: one message of 10 kB per login, 50 connections at once. bulk: 100 messages of 10 kB per login,",
              "20 at once. big: 2 MB, 10 at once. TLS 1.3, AUTH PLAIN, every message durably queued before 250, then",
              "relayed in clear to a sink on the same machine. CPU is that of the server's processes alone.", "", rows, ""]
-    told = [v["channels"] for v in results.get("postern", {}).get("bulk", []) if v.get("channels")]
+    told = [v["told"] for v in results.get("postern", {}).get("bulk", []) if v.get("told")]
     if told:
         parts += ["## What `postern status` says after bulk", "", "```", told[-1].strip(), "```", ""]
     return "\n".join(parts)
