@@ -118,8 +118,10 @@ def full():
     say("building as shipped")
     if not build(RELEASE, "-Dbuildtype=release"):
         return
-    say("end to end: real clients and servers")
-    pytest("e2e", SANITIZED, [ROOT / "tests/e2e"], 900)
+    say("end to end, with sanitizers: real clients and servers")
+    pytest("e2e-sanitized", SANITIZED, [ROOT / "tests/e2e"], 900)
+    say("end to end, as shipped")
+    pytest("e2e", RELEASE, [ROOT / "tests/e2e"], 900)
     say("deaths under load")
     pytest("crash", RELEASE, [ROOT / "tests/crash"], 600)
 
