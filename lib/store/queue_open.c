@@ -94,6 +94,21 @@ static enum err first_keys(struct queue_writer *writer)
 	return ERR_OK;
 }
 
+/* What to do about an error that has not been put into words yet. */
+static void explain(const struct queue_writer *writer, const char *path, enum err err,
+		    struct queue_report *report)
+{
+	int error = sqlite3_system_errno(writer->db.db);
+
+	if (report->why[0] != '\0' || err == ERR_CORRUPT)
+		return;
+	if (error != 0)
+		os_explain_file(path, error, report->why, sizeof(report->why));
+	else
+		snprintf(report->why, sizeof(report->why), "%.180s: %s%s", path, err_name(err),
+			 err == ERR_NO_SPACE ? "; make room on its disk" : "");
+}
+
 static enum err open_database(struct queue_writer *writer, struct queue_report *report)
 {
 	char path[QUEUE_PATH_MAX];
@@ -121,9 +136,7 @@ static enum err open_database(struct queue_writer *writer, struct queue_report *
 		goto out;
 	return ERR_OK;
 out:
-	if (err != ERR_RANGE && err != ERR_CORRUPT && report->why[0] == '\0')
-		os_explain_file(path, sqlite3_system_errno(writer->db.db), report->why,
-				sizeof(report->why));
+	explain(writer, path, err, report);
 	queue_db_close(&writer->db);
 	queue_names_clear(writer->names);
 	return err;

@@ -265,7 +265,7 @@ static void start(struct writer *writer)
 		.destination_count = writer->now.destination_count,
 		.asides = writer->now.asides,
 		.aside_count = writer->now.aside_count,
-		.want_keys = keys_wanted(writer->queue->keys),
+		.want_keys = keys_wanted(writer->queue->keys) || writer->failing,
 	};
 	queue_job(writer->queue->write_pool, work, done, writer);
 }
@@ -283,10 +283,14 @@ static void on_hook(void *arg)
 	struct writer *writer = arg;
 
 	if (writer->running || writer->queue->broken ||
-	    (is_empty(&writer->next) && !keys_wanted(writer->queue->keys)))
+	    (is_empty(&writer->next) && !keys_wanted(writer->queue->keys) && !writer->failing))
 		return;
+	/*
+	 * Its time comes. Nobody may have anything to write while mail is refused: then the block
+	 * of keys that such a commit puts aside shows whether it works again.
+	 */
 	if (writer->failing && writer->waiting)
-		return; /* its time comes */
+		return;
 	if (writer->hurry || keys_wanted(writer->queue->keys)) {
 		start(writer);
 	} else if (!writer->waiting) {

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* G3, G4: what smtpd is told when the disk fails, and that it ends with the failure. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "fault.h"
+#include "process.h"
+
+static const struct slice small = {"Subject: x\r\n\r\nHello.\r\n", 22};
+static volatile struct fault *fault;
+
+static int setup(void **state)
+{
+	struct world *world = world_new();
+
+	fault->sync_error = fault->write_error = fault->count = 0;
+	world_start(world);
+	world_connect_all(world);
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+/* Until mail is taken again, or far too long. */
+static void expect_accepting(struct world *world, bool ok)
+{
+	struct msg_accepting msg;
+
+	do
+		end_expect(&world->smtpd, IPC_ACCEPTING, &msg);
+	while (msg.ok != ok);
+}
+
+static void failed_sync_is_refused_for_certain(void **state)
+{
+	struct world *world = *state;
+	uint64_t key;
+
+	(void)world_mail(world, "a@one.example", small);
+	fault->sync_error = EIO;
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	while (fault->count == 0)
+		usleep(1000);
+	usleep(20000);
+	fault->sync_error = 0; /* the next commit stands in its place */
+	assert_int_equal(world_verdict(world, key), IPC_STORE_ERROR);
+	(void)world_mail(world, "c@one.example", small);
+	world_kill(world);
+	world_start(world);
+	world_connect(world, &world->control, IPC_CONTROL, 1);
+	uint8_t status;
+	char text[1024];
+
+	/* What was refused is not found after the restart. */
+	assert_int_equal(world_op(world, IPC_OP_QUEUE_LIST, "", NULL, NULL, &status, text), 2);
+	assert_int_equal(
+		world_op(world, IPC_OP_QUEUE_LIST, "", "to", "b@one.example", &status, text), 0);
+}
+
+static void disk_that_stays_broken_gives_no_answer(void **state)
+{
+	struct world *world = *state;
+	uint64_t key;
+
+	fault->sync_error = EIO;
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	assert_int_equal(world_verdict(world, key), IPC_STORE_UNSURE);
+	expect_accepting(world, false);
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	assert_int_equal(world_verdict(world, key), IPC_STORE_ERROR);
+	fault->sync_error = 0;
+	/* Nobody has anything to write, and yet it is noticed. */
+	expect_accepting(world, true);
+	(void)world_mail(world, "c@one.example", small);
+}
+
+static void full_disk_recovers_by_itself(void **state)
+{
+	struct world *world = *state;
+	struct msg_deliver deliver;
+	struct msg_results_ack ack;
+	uint64_t key;
+
+	(void)world_mail(world, "a@one.example", small);
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	fault->write_error = ENOSPC;
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	assert_int_equal(world_verdict(world, key), IPC_DISK_FULL);
+	/* A result is not lost by it: it is written when that is possible. */
+	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
+	assert_false(end_wait(&world->relay, IPC_RESULTS_ACK, 500, &ack));
+	fault->write_error = 0;
+	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
+	expect_accepting(world, true);
+	(void)world_mail(world, "c@one.example", small);
+}
+
+static void large_body_on_a_full_disk(void **state)
+{
+	struct world *world = *state;
+	char *bytes = mem_alloc(300000);
+	uint64_t key;
+
+	fault->write_error = ENOSPC;
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", slice_of(bytes, 300000));
+	assert_int_equal(world_verdict(world, key), IPC_DISK_FULL);
+	fault->write_error = 0;
+	expect_accepting(world, true);
+	(void)world_mail(world, "b@one.example", slice_of(bytes, 300000));
+	fault->sync_error = EIO; /* of the file */
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", slice_of(bytes, 300000));
+	assert_int_equal(world_verdict(world, key), IPC_STORE_ERROR);
+	fault->sync_error = 0;
+	mem_free(bytes);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(failed_sync_is_refused_for_certain, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(disk_that_stays_broken_gives_no_answer, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(full_disk_recovers_by_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_body_on_a_full_disk, setup, teardown),
+	};
+	char page[] = "/tmp/postern-fault-XXXXXX";
+	int fd, status;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: %s PROGRAM LIBRARY\n", argv[0]);
+		return 2;
+	}
+	world_program = argv[1];
+	if (os_is_root() && (setgid(65534) != 0 || setuid(65534) != 0))
+		return 2;
+	fd = mkstemp(page);
+	if (fd < 0 || ftruncate(fd, sizeof(*fault)) != 0)
+		return 2;
+	fault = mmap(NULL, sizeof(*fault), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	setenv("FAULT_PAGE", page, 1);
+	setenv("LD_PRELOAD", argv[2], 1); /* of what is started from here */
+	status = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(page);
+	return status;
+}
