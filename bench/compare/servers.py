@@ -85,8 +85,8 @@ class PosternServer(Server):
         """What the server itself counts: numbers of each process, but for times and sizes."""
         rows = self.server.json("status")
         return "\n".join(f"{row['process']}: " + ", ".join(
-            f"{k} {v}" for k, v in row.items() if isinstance(v, int) and not isinstance(v, bool)
-            and k not in ("pid", "uptime_s", "restarts", "free_bytes")) for row in rows if len(row) > 5)
+            f"{k} {v}" for k, v in row.items() if (isinstance(v, int) and not isinstance(v, bool) or k.startswith("per_"))
+            and k not in ("pid", "uptime_s", "restarts", "free_bytes")) for row in rows if row["process"] in ("auth", "queue", "relay"))
 
     def stop(self):
         try:

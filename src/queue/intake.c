@@ -484,3 +484,20 @@ size_t intake_count(const struct intake *intake)
 		count++;
 	return count;
 }
+
+struct channel_stats intake_stats(const struct intake *intake)
+{
+	struct channel_stats sum = {0};
+
+	for (struct front *front = intake->fronts; front != NULL; front = front->next) {
+		struct channel_stats one = {0};
+
+		if (front->channel != NULL)
+			one = channel_stats(front->channel);
+		sum.messages_sent += one.messages_sent;
+		sum.writes += one.writes;
+		sum.messages_received += one.messages_received;
+		sum.reads += one.reads;
+	}
+	return sum;
+}

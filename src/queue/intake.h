@@ -6,6 +6,7 @@
 #ifndef POSTERN_QUEUE_INTAKE_H
 #define POSTERN_QUEUE_INTAKE_H
 
+#include "ipc/channel.h"
 #include "ipc/message.h"
 
 struct front;
@@ -22,6 +23,8 @@ void intake_announce(struct intake *intake);
 /* This message is gone from disk: a new smtpd session may still ask for it (ASK). */
 void intake_ended(struct intake *intake, uint64_t key);
 size_t intake_count(const struct intake *intake);
+/* What went over the channels of all smtpd processes together, from our end. */
+struct channel_stats intake_stats(const struct intake *intake);
 
 /* ---- for upload.c ---- */
 struct front *front_ref(struct front *front);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operator.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -322,6 +323,30 @@ static enum err begin(struct desk *desk, const struct msg_op *msg)
 }
 
 /* ---- status ------------------------------------------------------------------------------ */
+/* "12.5": messages for each write (or read) of a channel, how well they were gathered. */
+static void add_gathered(struct rows_row *row, const char *key, uint64_t messages, uint64_t calls)
+{
+	char text[32];
+	uint64_t tenths = calls == 0 ? 0 : messages * 10 / calls;
+
+	snprintf(text, sizeof(text), "%" PRIu64 ".%" PRIu64, tenths / 10, tenths % 10);
+	rows_text(row, key, slice_str(text));
+}
+
+static void add_channels(struct rows_row *row, const struct queue *queue)
+{
+	struct channel *relay = deliveries_relay(queue->deliveries);
+	struct channel_stats stats = intake_stats(queue->intake);
+
+	add_gathered(row, "per_write_to_smtpd", stats.messages_sent, stats.writes);
+	add_gathered(row, "per_read_from_smtpd", stats.messages_received, stats.reads);
+	if (relay == NULL)
+		return;
+	stats = channel_stats(relay);
+	add_gathered(row, "per_write_to_relay", stats.messages_sent, stats.writes);
+	add_gathered(row, "per_read_from_relay", stats.messages_received, stats.reads);
+}
+
 static void status(struct desk *desk, uint64_t id)
 {
 	struct queue *queue = desk->operators->queue;
@@ -346,6 +371,7 @@ static void status(struct desk *desk, uint64_t id)
 	rows_number(row, "grants", (int64_t)grants_count(queue->grants));
 	rows_number(row, "smtpd", (int64_t)intake_count(queue->intake));
 	rows_bool(row, "relay", deliveries_relay(queue->deliveries) != NULL);
+	add_channels(row, queue);
 	rows_number(row, "free_bytes", (int64_t)space_bytes(queue->space));
 	send_row(desk, id, row);
 	rows_clear(&rows);
