@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config/manual.h"
 #include "config/settings.h"
 
 enum { WIDTH = 92 };
@@ -140,8 +141,7 @@ enum err config_print(const struct config *config, bool comments, struct buf *ou
 	return err;
 }
 
-/* A sentence as a line of mdoc. */
-static void manual_text(const char *text, struct buf *out)
+void manual_text(const char *text, struct buf *out)
 {
 	if (*text == '.' || *text == '\'')
 		buf_append_str(out, "\\&");

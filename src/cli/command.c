@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "config/manual.h"
 
 enum { WIDTH = 92, WORDS_MAX = 2 };
 
@@ -343,19 +344,6 @@ void command_help(const struct command *command, struct buf *out)
 			   row->argument != NULL ? row->argument : "");
 		print_wrapped(row->help, 8, out);
 	}
-}
-
-static void manual_text(const char *text, struct buf *out)
-{
-	for (; *text != '\0'; text++) {
-		if (*text == '\\')
-			buf_append_str(out, "\\e");
-		else if (*text == '-')
-			buf_append_str(out, "\\-");
-		else
-			buf_append_byte(out, *text);
-	}
-	buf_append_byte(out, '\n');
 }
 
 enum err command_manual(struct buf *out)
