@@ -62,11 +62,13 @@ def machine():
     return f"{cores} cores ({cpu}), {memory} GiB, Linux {platform.release()}"
 
 
-def page(rows, results, rounds, short):
+def page(rows, results, rounds, short, load):
     note = "; short runs: orders of magnitude only" if short else ""
     parts = ["# postern and Postfix, measured", "",
              f"Made by `bench/run` on {time.strftime('%Y-%m-%d')}: {machine()}. Medians of {rounds} "
-             f"round{'s' if rounds != 1 else ''}, one server after the other{note}.", "",
+             f"round{'s' if rounds != 1 else ''}, one server after the other{note}. The load average was {load:.1f} "
+             "before it began" + (": others were using the machine, so no figure here is to be relied on."
+                                  if load > 0.5 else "."), "",
              "laptop: one message of 10 kB per login, 50 connections at once. bulk: 100 messages of 10 kB per login,",
              "20 at once. big: 2 MB, 10 at once. TLS 1.3, AUTH PLAIN, every message durably queued before 250, then",
              "relayed in clear to a sink on the same machine. CPU is that of the server's processes alone.", "", rows, ""]
