@@ -4,6 +4,7 @@
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import smtplib
 import socket
@@ -235,7 +236,7 @@ def serve(server, password):
     print(f"""postern serves on 127.0.0.1: 2587 (STARTTLS), 2465 (TLS), 2525 (for other servers).
 Log: run/log. Configuration: run/postern.conf. Login: alice, password {password}
 
-Try next, in another terminal:
+Try next, in another terminal{"" if shutil.which("swaks") else " (swaks: apt-get install swaks libnet-ssleay-perl)"}:
     swaks --server 127.0.0.1:2587 --tls --auth PLAIN --auth-user alice --auth-password '{password}' \\
           --from alice@example.org --to carol@example.net
     {rel} -c run/postern.conf status
