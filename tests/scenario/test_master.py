@@ -2,20 +2,23 @@
 """master alone: all other processes but control are played by fake_child.c, which writes down what it is told."""
 import json
 import os
-import pwd
 import re
 import shutil
 import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-SERVE, FAKE, CONTROL = (Path(os.environ[name]) for name in ("SERVE", "FAKE_CHILD", "CONTROL"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from support.reach import unprivileged, within_reach  # noqa: E402
+
+SERVE, FAKE, CONTROL = within_reach(*(os.environ[name] for name in ("SERVE", "FAKE_CHILD", "CONTROL")))
 NAMES = ["queue", "auth", "relay", "control", "smtpd"]
 LINKS = {("smtpd", "auth"), ("smtpd", "queue"), ("auth", "queue"), ("queue", "relay"), ("control", "auth"),
          ("control", "queue"), ("control", "relay")}
@@ -51,13 +54,6 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
-
-
-def unprivileged():
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 class Server:

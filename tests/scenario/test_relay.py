@@ -2,7 +2,6 @@
 """The relay process alone: play-queue plays master and queue, sinks play the servers."""
 import hashlib
 import os
-import pwd
 import shutil
 import ssl
 import subprocess
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import process  # noqa: E402
 from support.nsd import Nsd  # noqa: E402
 from support.process import Process, free_ports, wait_for  # noqa: E402
+from support.reach import unprivileged, within_reach  # noqa: E402
 from support.sink import Sink  # noqa: E402
 
 DELIVERED, DEFERRED, FAILED, UNCERTAIN = 1, 2, 3, 4
@@ -25,12 +25,8 @@ RECIPIENT, MESSAGE, HOST, OURS = 1, 2, 3, 4
 SMALL = b"From: a@example.org\r\nSubject: small\r\n\r\n.dot\r\n..\r\n\xc3\xa4 8-bit\r\n"
 
 
-def unprivileged():
-    """As root relay would become another user; here it is started as one."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+# As root relay would become another user; here it is started as one.
+PLAY_QUEUE, RELAY = within_reach(os.environ["PLAY_QUEUE"], os.environ["RELAY"])
 
 
 class Relay:
@@ -40,7 +36,7 @@ class Relay:
         self.folder, self.lines, self.claim = folder, [], 0
         self.conf = folder / "postern.conf"
         self.write(conf)
-        self.process = Process([os.environ["PLAY_QUEUE"], os.environ["RELAY"], self.conf, *secrets],
+        self.process = Process([PLAY_QUEUE, RELAY, self.conf, *secrets],
                                folder / "log", stdin=subprocess.PIPE, stdout=subprocess.PIPE, **unprivileged())
         threading.Thread(target=self._read, daemon=True).start()
         self.wait(lambda: self.of("in_flight_end") or self.of("exit"), "the start of relay")
