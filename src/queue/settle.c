@@ -36,6 +36,7 @@ struct settlement {
 	uint64_t ack;  /* claim to confirm; 0: none */
 	char *payload; /* what the slices point into */
 	struct slice host, tls;
+	struct queue_mail *mail; /* the delivery's when it began: envelope points into it */
 	struct queue_envelope envelope;
 	struct queue_mail *loaded; /* the message with its body, or with its sums */
 	struct buf head;           /* start of a message in a file */
@@ -57,7 +58,8 @@ static struct settlement *settlement_new(struct queue *queue, struct delivery *d
 	s->host = s->tls = (struct slice){"", 0};
 	buf_init(&s->head, BOUNCE_HEAD);
 	/* What was stored or loaded is known to be well-formed. */
-	(void)queue_envelope_read(slice_of(delivery->mail->envelope, delivery->mail->envelope_len),
+	s->mail = queue_mail_ref(delivery->mail);
+	(void)queue_envelope_read(slice_of(s->mail->envelope, s->mail->envelope_len),
 				  &s->envelope);
 	delivery->settling++;
 	return s;
@@ -68,6 +70,7 @@ static void settlement_free(struct settlement *s)
 	mem_free(s->payload);
 	mem_free(s->items);
 	queue_mail_unref(&s->loaded);
+	queue_mail_unref(&s->mail);
 	buf_release(&s->head);
 	mem_free(s);
 }
@@ -79,7 +82,7 @@ static void log_item(const struct settlement *s, const struct item *item)
 					     [IPC_DEFERRED] = "deferred",
 					     [IPC_FAILED] = "failed",
 					     [IPC_UNCERTAIN] = "deferred"};
-	const struct queue_mail *mail = s->delivery->mail;
+	const struct queue_mail *mail = s->mail;
 	struct queue_recipient recipient = {.address = {"", 0}};
 	bool waits = item->outcome == IPC_DEFERRED || item->outcome == IPC_UNCERTAIN;
 	char id[MSGID_TEXT_MAX + 1];
@@ -132,7 +135,7 @@ static void change(struct settlement *s, struct item *item)
 	bool end = item->outcome == IPC_DELIVERED || item->outcome == IPC_FAILED;
 	struct queue_change change = {.row = delivery_row(s->delivery, item->row),
 				      .end = end,
-				      .in_file = s->delivery->mail->in_file};
+				      .in_file = s->mail->in_file};
 
 	item->row->attempts++;
 	if (!end) {
@@ -147,7 +150,7 @@ static void change(struct settlement *s, struct item *item)
 /* ---- bounces ----------------------------------------------------------------------------- */
 static struct slice head_of(const struct settlement *s)
 {
-	const struct queue_mail *mail = s->loaded != NULL ? s->loaded : s->delivery->mail;
+	const struct queue_mail *mail = s->loaded != NULL ? s->loaded : s->mail;
 
 	if (mail->in_file)
 		return buf_data(&s->head);
@@ -186,7 +189,7 @@ static void send_bounce(struct settlement *s)
 							  .code = item->code,
 							  .expired = item->expired};
 	}
-	if (count != 0 && bounce_send(s->queue, s->delivery->mail, &s->envelope, list, count,
+	if (count != 0 && bounce_send(s->queue, s->mail, &s->envelope, list, count,
 				      head_of(s)) != ERR_OK)
 		postpone(s);
 	mem_free(list);
@@ -204,7 +207,7 @@ static void commit(struct settlement *s)
 static void fetch_work(void *arg)
 {
 	struct settlement *s = arg;
-	const struct queue_mail *mail = s->delivery->mail;
+	const struct queue_mail *mail = s->mail;
 
 	if (mail->in_file)
 		s->head_err = queue_body_read(s->queue->folder, mail, 0, BOUNCE_HEAD, &s->head);
@@ -224,7 +227,7 @@ static void fetch_done(void *arg)
 
 static void fetch_then_commit(struct settlement *s)
 {
-	const struct queue_mail *mail = s->delivery->mail;
+	const struct queue_mail *mail = s->mail;
 	bool bounce = false;
 
 	for (size_t i = 0; i < s->count; i++)
@@ -243,7 +246,7 @@ static void fail(struct settlement *s, struct item *item)
 
 	item->outcome = IPC_FAILED;
 	item->bounce = queue_envelope_find(&s->envelope, item->row->n, &recipient) &&
-		       bounce_wanted(s->delivery->mail, &s->envelope, &recipient);
+		       bounce_wanted(s->mail, &s->envelope, &recipient);
 }
 
 static struct item *add_item(struct settlement *s, struct delivery_row *row)
@@ -295,7 +298,7 @@ static void decide(struct settlement *s, struct delivery_row *row, const struct 
 	}
 	item->due = now + pause;
 	/* A mistake in our own configuration is the administrator's to mend: nothing bounces. */
-	if (result->scope != IPC_SCOPE_OURS && s->delivery->mail->expires <= now) {
+	if (result->scope != IPC_SCOPE_OURS && s->mail->expires <= now) {
 		item->expired = true;
 		fail(s, item);
 	}
@@ -377,7 +380,13 @@ static void revived(void *arg, struct delivery *delivery)
 		if (delivery != NULL)
 			delivery_free(delivery);
 	} else if (delivery != NULL) {
-		/* Rows without a result here are not in flight: they stay as they are. */
+		/*
+		 * Rows without a result here are not in flight: they stay as they are. It counts
+		 * as under way, so that a read of before the commit does not bring it back.
+		 */
+		delivery->in_dispatch = dispatch_adopt(
+			deliveries_dispatch(queue->deliveries), delivery->destination,
+			delivery->mail->id.key, delivery);
 		delivery->over = true;
 		delivery->next_due = 0;
 		settle(queue, delivery, &msg, unknown->payload);
