@@ -26,6 +26,7 @@ struct unconfirmed {
 	struct ipc_list_builder numbers;
 	bool down;
 	bool sent; /* to the queue that is there now */
+	bool told; /* it, that its claim is in flight */
 };
 
 struct queue_link {
@@ -376,6 +377,50 @@ static void tell_in_flight(struct queue_link *link, uint64_t claim, uint64_t key
 	channel_send(link->channel, IPC_IN_FLIGHT, &msg);
 }
 
+static void copy_numbers(struct ipc_list_builder *numbers, struct ipc_list list)
+{
+	struct rec_number number;
+
+	while (ipc_list_next(&list, IPC_REC_number, &number))
+		ipc_list_add(numbers, IPC_REC_number, &number);
+}
+
+/*
+ * All of a claim in one message, though its jobs may have ended apart: queue takes a claim over
+ * once, and what it was not told of it would start anew.
+ */
+static void tell_claim(struct queue_link *link, struct unconfirmed *first,
+		       const struct delivery *delivery)
+{
+	uint64_t claim = first ? first->claim : delivery->claim;
+	struct ipc_list_builder numbers;
+
+	ipc_list_begin(&numbers, RESULTS_MAX);
+	for (struct unconfirmed *results = first; results; results = results->next) {
+		if (results->claim != claim)
+			continue;
+		copy_numbers(&numbers, ipc_list_view(&results->numbers));
+		results->told = true;
+	}
+	for (const struct job *job = delivery ? delivery->jobs : NULL; job; job = job->delivery_next)
+		add_numbers(&numbers, job, true);
+	tell_in_flight(link, claim, first ? first->key : delivery->key,
+		       first ? slice_str(first->destination) : delivery->destination,
+		       ipc_list_view(&numbers));
+	ipc_list_release(&numbers);
+}
+
+static struct unconfirmed *find_unconfirmed(struct queue_link *link, uint64_t claim)
+{
+	struct unconfirmed *results;
+
+	DL_FOREACH (link->unconfirmed, results) {
+		if (results->claim == claim)
+			return results;
+	}
+	return NULL;
+}
+
 /*
  * Results that wait to be confirmed count as in flight: RESULTS is BULK, and IN_FLIGHT_END would
  * overtake it.
@@ -387,19 +432,16 @@ static void tell_new_queue(struct queue_link *link)
 	struct delivery *delivery, *next;
 
 	DL_FOREACH (link->unconfirmed, results) {
-		tell_in_flight(link, results->claim, results->key, slice_str(results->destination),
-			       ipc_list_view(&results->numbers));
-		end.count++;
+		results->told = false;
 	}
 	HASH_ITER (hh, link->orphans, delivery, next) {
-		struct ipc_list_builder numbers;
-
-		ipc_list_begin(&numbers, RESULTS_MAX);
-		for (const struct job *job = delivery->jobs; job; job = job->delivery_next)
-			add_numbers(&numbers, job, true);
-		tell_in_flight(link, delivery->claim, delivery->key, delivery->destination,
-			       ipc_list_view(&numbers));
-		ipc_list_release(&numbers);
+		tell_claim(link, find_unconfirmed(link, delivery->claim), delivery);
+		end.count++;
+	}
+	DL_FOREACH (link->unconfirmed, results) {
+		if (results->told)
+			continue;
+		tell_claim(link, results, NULL);
 		end.count++;
 	}
 	channel_send(link->channel, IPC_IN_FLIGHT_END, &end);

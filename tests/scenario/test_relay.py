@@ -512,6 +512,22 @@ def test_in_flight_outlives_queue(relay):
         assert r.result(claim, 1)[0] == DELIVERED
 
 
+def test_what_is_in_flight_is_told_once_for_each_claim(relay, folder):
+    """One recipient is done but not confirmed, the other at the dot: queue takes the claim over as a whole."""
+    with Sink(delay=2) as sink:
+        r = relay(f'route "boss" {{ to = "boss@example.net" via = "capture:{folder}/boss" }}\n' + smart(sink.port))
+        r.say("acks no")
+        claim = r.deliver("boss@example.net,b@example.net")
+        r.result(claim, 0)
+        r.wait(lambda: r.of("at_dot"))
+        r.say("gone")
+        r.say("queue")
+        r.wait(lambda: len(r.of("in_flight_end")) == 2)
+        assert [sorted(x["numbers"]) for x in r.of("in_flight", claim=claim)] == [sorted("0,1,")], r.log()
+        assert r.of("in_flight_end")[-1]["count"] == "1"
+        r.result(claim, 1)
+
+
 def test_queue_gone_in_mid_body_means_no_dot(relay):
     with Sink() as sink:
         r = relay(smart(sink.port))
