@@ -109,6 +109,7 @@ static void know(struct queue_link *link, struct transaction *transaction)
 static void forget(struct queue_link *link, struct transaction *transaction)
 {
 	HASH_DELETE(hh, link->known, transaction);
+	transaction->opened = false; /* nothing of it is left to be aborted */
 }
 
 static struct transaction *find(const struct queue_link *link, uint64_t key)
@@ -225,7 +226,6 @@ void queue_link_abort(struct queue_link *link, struct transaction *transaction)
 
 	if (!transaction->opened)
 		return;
-	transaction->opened = false;
 	forget(link, transaction);
 	if (!is_ours(link, transaction))
 		return;
@@ -307,7 +307,6 @@ static enum err on_submitted(struct queue_link *link, const struct msg_submitted
 		return ERR_OK;
 	}
 	/* Refused before its end came: the rest is read and thrown away. */
-	transaction->opened = false;
 	if (msg->verdict == IPC_STORED)
 		return ERR_SYNTAX;
 	transaction_answered(transaction, msg->verdict, msg->text);
@@ -421,7 +420,6 @@ static void orphan(struct queue_link *link, struct transaction *transaction)
 		transaction_free(&transaction);
 		return;
 	}
-	transaction->opened = false;
 	transaction_spoil(transaction, 451, "4.3.0", "The queue was started anew; send it again",
 			  "the queue process ended");
 }

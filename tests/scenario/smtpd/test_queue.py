@@ -125,6 +125,19 @@ class Queue(Case):
             pass
         self.submit(server, client)
 
+    def test_refused_at_the_end(self):
+        """A full disk, most often: the session goes on, and so do all others of the process."""
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        for _ in range(2):
+            client.envelope()
+            client.send(HEAD + self.body(300000) + ".\r\n")
+            open_message = server.queue.expect("SUBMIT_OPEN")
+            self.collect(server, open_message)
+            server.queue.send("SUBMITTED", key=open_message.key, verdict=DISK_FULL, text="")
+            client.expect("452 4.3.1")
+        client.command("NOOP", 250)
+
     def test_client_that_leaves_in_a_stream(self):
         server = self.serve()
         client = server.client(login=["alice@example.org"])
