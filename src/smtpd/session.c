@@ -140,7 +140,7 @@ static void time_over(void *arg)
 		session_end(session);
 		return;
 	}
-	session->stalled = false;
+	queue_link_unstall(session->smtpd->queue, session);
 	if (session->login_by != 0 && session->login == NULL && now >= session->login_by)
 		session_close(session, 421, "4.4.2", "No login within the time; closing");
 	else
