@@ -369,11 +369,19 @@ static void drain(struct session *session)
 	explicit_bzero(scratch, sizeof(scratch));
 }
 
+static bool has_output(const struct session *session)
+{
+	return session->server != NULL && session->state != SESSION_HANDSHAKE &&
+	       buf_len(smtp_server_output(session->server)) > 0;
+}
+
 void session_flush(struct session *session)
 {
 	if (session->server != NULL && session->state != SESSION_HANDSHAKE && !send_output(session))
 		return;
-	if (session->write_blocked) {
+	/* What the machine has said since is sent in the next round: before TLS begins or all ends.
+	 */
+	if (session->write_blocked || has_output(session)) {
 		update_watch(session, false);
 		return;
 	}

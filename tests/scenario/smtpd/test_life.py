@@ -2,6 +2,7 @@
 """Start, reload, stop, limits, time-outs, TLS."""
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -169,6 +170,30 @@ class Life(Case):
         client.send("STARTTLS\r\nNOOP\r\n")
         client.expect("554 5.5.0")
         client.closed()
+
+    def test_no_reply_is_forgotten_at_the_end(self):
+        """Many commands in one go: the last reply goes out, too, before the server closes."""
+        server = self.serve()
+        client = server.client("mta")
+        client.command("EHLO x.example", 250)
+        threading.Thread(target=client.send, args=["NOOP\r\n" * 9000 + "QUIT\r\n"]).start()
+        time.sleep(0.3)
+        for _ in range(9000):
+            client.expect("250 2.0.0")
+        client.expect(221)
+        client.closed()
+
+    def test_no_reply_crosses_into_tls(self):
+        """What was said in clear is answered in clear, however much of it there is."""
+        server = self.serve()
+        client = server.client("mta")
+        client.command("EHLO x.example", 250)
+        client.send("NOOP\r\n" * 9000 + "STARTTLS\r\n")
+        for _ in range(9000):
+            client.expect("250 2.0.0")
+        client.expect("220 2.0.0")
+        client.wrap()
+        client.command("EHLO x.example", "250-mail")
 
     def test_idle_connections_are_small(self):
         server = self.serve("limits { sessions = 2000 }")
