@@ -56,7 +56,10 @@ static void make_room(struct buf *buf, size_t len)
 	if (buf->size - buf->end >= len && buf->mem != NULL)
 		return;
 	if (buf->start != 0) {
+		size_t stale = buf->start > used ? buf->start : used;
+
 		memmove(buf->mem, buf->mem + buf->start, used);
+		explicit_bzero(buf->mem + stale, buf->end - stale); /* of what was moved */
 		buf->start = 0;
 		buf->end = used;
 		if (buf->size - used >= len)

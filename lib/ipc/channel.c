@@ -50,6 +50,7 @@ struct outgoing {
 	uint32_t credit_bytes, credit_messages;
 	bool refused; /* a BULK message found no credit: room is to be called */
 	bool blocked; /* the socket takes no more for now */
+	bool secret;  /* there may be a secret in control */
 };
 
 struct incoming {
@@ -155,10 +156,20 @@ static void give_back_memory(struct buf *buf)
 		buf_release(buf);
 }
 
+/* What a handler has read, or the socket has taken, of a message with a secret. */
+static void wipe(struct slice done)
+{
+	if (done.len != 0)
+		explicit_bzero((char *)(uintptr_t)done.ptr, done.len);
+}
+
 static void wrote_control(struct outgoing *out, size_t len)
 {
 	out->control_sent += len;
+	if (out->secret)
+		wipe(slice_head(buf_data(&out->control), len));
 	buf_consume(&out->control, len);
+	out->secret = out->secret && buf_len(&out->control) != 0;
 	give_back_memory(&out->control);
 }
 
@@ -359,6 +370,8 @@ static bool handle(struct channel *channel, uint16_t type, uint16_t descriptors,
 		fd = take_fd(in);
 	enter(channel);
 	err = channel->handlers->message(channel->arg, channel, type, payload, fd);
+	if (ipc_type_secret(type)) /* the bytes are there as long as we are busy */
+		wipe(payload);
 	if (!channel->ended && err != ERR_OK)
 		broken(channel, err_name(err), type);
 	return leave(channel) && !channel->ended;
@@ -524,6 +537,8 @@ static enum err queue_frame(struct channel *channel, uint16_t type, const void *
 	enum err err;
 
 	err = ipc_encode(type, message, with_fd ? 1 : 0, queue);
+	if (err == ERR_OK && ipc_type_secret(type))
+		out->secret = true;
 	if (err != ERR_OK || queue == &out->control)
 		return err;
 	payload = buf_len(queue) - before - IPC_HEADER;

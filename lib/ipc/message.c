@@ -113,6 +113,12 @@ bool ipc_type_descriptor(uint16_t type)
 	return type == IPC_PEER || type == IPC_LISTENER;
 }
 
+bool ipc_type_secret(uint16_t type)
+{
+	return type == IPC_IDENTITY || type == IPC_SECRET || type == IPC_AUTH_START ||
+	       type == IPC_AUTH_TOKEN || type == IPC_OP;
+}
+
 const char *ipc_role_name(enum ipc_role role)
 {
 	switch (role) {

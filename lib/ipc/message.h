@@ -177,6 +177,8 @@ bool ipc_type_known(uint16_t type);
 bool ipc_type_bulk(uint16_t type);
 /* Whether exactly one descriptor comes with each such message; none with any other. */
 bool ipc_type_descriptor(uint16_t type);
+/* Whether a password or a key may be in it: its bytes are wiped where they were read or sent from. */
+bool ipc_type_secret(uint16_t type);
 
 /*
  * Appends a whole frame (header and payload). message: the struct msg_ of type.

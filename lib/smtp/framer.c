@@ -62,6 +62,8 @@ void smtp_framer_shrink(struct smtp_framer *framer)
 	if (framer->lent != 0 || data.len > sizeof(few) || framer->in.size <= 4 * sizeof(few))
 		return;
 	memcpy(few, data.ptr, data.len);
+	/* It may be the beginning of a password. */
+	explicit_bzero(framer->in.mem + framer->in.start, data.len);
 	buf_release(&framer->in);
 	buf_append(&framer->in, few, data.len);
 	explicit_bzero(few, sizeof(few));

@@ -57,6 +57,7 @@ static struct tls_context *context_new(const SSL_METHOD *method, bool client, in
 	}
 	SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 						  SSL_OP_CIPHER_SERVER_PREFERENCE |
+						  SSL_OP_CLEANSE_PLAINTEXT | /* passwords */
 						  SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_clear_options(context->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF |
 						    SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |

@@ -25,7 +25,8 @@ struct end {
 	uint16_t types[64];
 	unsigned type_count;
 	int fd;
-	unsigned stop_at; /* messages */
+	struct slice payload; /* of the last message */
+	unsigned stop_at;     /* messages */
 	bool free_in_message, free_in_room, free_in_ended, refuse, done_at_once;
 };
 
@@ -41,6 +42,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 
 	assert_ptr_equal(channel, end->channel);
 	end->messages++;
+	end->payload = payload;
 	if (end->type_count < 64)
 		end->types[end->type_count++] = type;
 	if (fd != -1) {
@@ -192,6 +194,23 @@ static void gathers_and_puts_control_first(void **state)
 	assert_int_equal(stats.writes, 1);
 	assert_int_equal(channel_stats(b.channel).messages_received, 20);
 	assert_int_equal(channel_stats(b.channel).reads, 1);
+}
+
+/* The memory is the channel's still: it is looked at, not read. */
+static void wipes_secrets(void **state)
+{
+	struct msg_op op = {.op = 1, .secret = SLICE_LIT("a password that is to be forgotten")};
+	struct msg_grant_ack ack = {7};
+
+	(void)state;
+	assert_int_equal(channel_send(a.channel, IPC_GRANT_ACK, &ack), ERR_OK);
+	assert_int_equal(channel_send(a.channel, IPC_OP, &op), ERR_OK);
+	b.stop_at = 2;
+	run();
+	assert_int_equal(b.types[1], IPC_OP);
+	assert_true(b.payload.len > op.secret.len);
+	for (size_t i = 0; i < b.payload.len; i++)
+		assert_int_equal(b.payload.ptr[i], 0);
 }
 
 static void flush_writes_now(void **state)
@@ -502,6 +521,7 @@ int main(void)
 #define PAIR(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define RAW(test)  cmocka_unit_test_setup_teardown(test, setup_raw, teardown)
 		PAIR(gathers_and_puts_control_first),
+		PAIR(wipes_secrets),
 		PAIR(flush_writes_now),
 		PAIR(credit_in_messages),
 		PAIR(credit_in_bytes),
