@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "ipc/channel.h"
 #include "os/log.h"
+#include "os/net.h"
 #include "policy/rights.h"
 #include "queue_link.h"
 #include "session.h"
@@ -199,9 +200,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	if (fd >= 0 ||
-	    (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
-	     type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED))
+	net_close(&fd); /* none is for us */
+	if (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
+	    type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED)
 		return ERR_SYNTAX;
 	err = ipc_decode(type, payload, &msg);
 	if (err != ERR_OK)

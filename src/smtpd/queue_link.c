@@ -10,6 +10,7 @@
 #include "keys.h"
 #include "os/log.h"
 #include "os/loop.h"
+#include "os/net.h"
 #include "os/os.h"
 #include "session.h"
 #include "smtp/server.h"
@@ -382,8 +383,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	if (fd >= 0 || (type != IPC_KEYS && type != IPC_ACCEPTING && type != IPC_SUBMITTED &&
-			type != IPC_KNOWN))
+	net_close(&fd); /* none is for us */
+	if (type != IPC_KEYS && type != IPC_ACCEPTING && type != IPC_SUBMITTED && type != IPC_KNOWN)
 		return ERR_SYNTAX;
 	err = ipc_decode(type, payload, &msg);
 	if (err != ERR_OK)

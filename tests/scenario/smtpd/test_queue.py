@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies on their way, and a queue process that is slow, lies or dies."""
+import contextlib
+import os
 import re
 import socket
 import ssl
@@ -302,6 +304,21 @@ class Queue(Case):
                 server.queue.expect("ASK")
                 server.queue.send("KNOWN", key=submit.key, stored=False)
                 client.expect("451 4.3.0")
+
+    def test_descriptors_that_nobody_asked_for(self):
+        server = self.serve()
+        folder = f"/proc/{server.process.pid}/fd"
+        before = len(os.listdir(folder))
+        for _ in range(3):
+            for neighbour in (server.queue, server.auth):
+                with contextlib.suppress(BrokenPipeError):
+                    neighbour.send("PEER", fd=server.log_file.fileno(), role=1, index=0, incarnation=1)
+                neighbour.closed()
+            server.start_auth()
+            server.start_queue()
+        server.synced()
+        server.client("mta").command("QUIT", 221)
+        self.assertLessEqual(len(os.listdir(folder)), before + 2)  # the client's may still be open
 
     def test_stored_before_the_end_is_a_lie(self):
         server = self.serve()
