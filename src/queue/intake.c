@@ -29,6 +29,11 @@ enum {
 	/* For so long after the start smtpd may ask what the queue before this one did not say. */
 	ASK_MS = 60000,
 	ENDED_MAX = 1000000,
+	/* Questions of one smtpd that wait: it has one for each message that its clients wait for.
+	 */
+	ASKING_MAX = 16384,
+	/* Of all of them: the pool's other jobs must always find room (queue_job). */
+	ASKING_ALL_MAX = QUEUE_JOBS_MAX / 2,
 };
 
 struct range {
@@ -40,6 +45,7 @@ struct front {
 	struct front *next;
 	struct channel *channel; /* NULL: gone */
 	uint32_t refs;
+	uint32_t asking; /* questions that wait */
 	uint16_t index;
 	uint32_t incarnation;
 	struct range *ranges; /* upwards */
@@ -58,6 +64,7 @@ struct intake {
 	struct buf scratch;
 	struct ended *ended; /* until ask_until: keys that were stored, and went */
 	int64_t ask_until;
+	uint32_t asking; /* questions that wait, of all */
 };
 
 /* ---- lifetime ---------------------------------------------------------------------------- */
@@ -305,6 +312,8 @@ static void ask_done(void *arg)
 		queue_damaged(intake->queue, "looking for a message");
 	else if (asked->front->channel != NULL && (asked->err == ERR_OK || ended != NULL))
 		(void)channel_send(asked->front->channel, IPC_KNOWN, &msg);
+	asked->front->asking--;
+	intake->asking--;
 	front_unref(&asked->front);
 	mem_free(asked);
 }
@@ -319,6 +328,10 @@ static enum err on_ask(struct front *front, struct slice payload)
 		return err;
 	if (msg.random.len != MSGID_RANDOM)
 		return ERR_RANGE;
+	if (front->asking == ASKING_MAX || front->intake->asking == ASKING_ALL_MAX)
+		return ERR_FULL;
+	front->asking++;
+	front->intake->asking++;
 	asked = mem_alloc(sizeof(*asked));
 	asked->front = front_ref(front);
 	asked->id.key = msg.key;

@@ -521,6 +521,29 @@ static void malformed_ends_the_channel_only(void **state)
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 }
 
+/* However much a smtpd asks, the queue goes on for the others. */
+static void flood_of_questions_ends_the_channel_only(void **state)
+{
+	struct world *world = *state;
+	unsigned char random[MSGID_RANDOM] = {0};
+	struct msg_keys keys;
+	struct msg_deliver deliver;
+
+	for (uint64_t key = 1; key <= 400000; key++) {
+		const struct msg_ask ask = {.key = key, .random = slice_of(random, MSGID_RANDOM)};
+
+		end_send(&world->smtpd, IPC_ASK, &ask);
+	}
+	(void)end_wait(&world->smtpd, IPC_SUBMITTED, 5000, &keys);
+	assert_true(world->smtpd.over);
+	assert_int_equal(waitpid(world->pid, NULL, WNOHANG), 0);
+	world_connect(world, &world->smtpd, IPC_SMTPD, 1);
+	end_expect(&world->smtpd, IPC_KEYS, &keys);
+	world->key = keys.first;
+	(void)world_mail(world, "bob@one.example", small);
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +562,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(operator_has_the_say, setup, teardown),
 		cmocka_unit_test_setup_teardown(operator_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(malformed_ends_the_channel_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(flood_of_questions_ends_the_channel_only, setup,
+						teardown),
 	};
 
 	if (argc < 2) {
