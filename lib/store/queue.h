@@ -211,6 +211,8 @@ enum err queue_upload_finish(struct queue_upload *upload);
 struct slice queue_upload_sums(const struct queue_upload *upload);
 uint64_t queue_upload_size(const struct queue_upload *upload);
 void queue_upload_close(struct queue_upload **upload, bool remove);
+/* Removes the finished file of a message that was not stored, for certain: its client was told. */
+void queue_body_discard(const char *folder, uint64_t key);
 
 /*
  * Reads at most len bytes of a body in a file at offset, checked against the mail's sums (which

@@ -106,6 +106,14 @@ void queue_upload_close(struct queue_upload **upload, bool remove)
 	MEM_FREE(*upload);
 }
 
+void queue_body_discard(const char *folder, uint64_t key)
+{
+	char path[QUEUE_PATH_MAX];
+
+	queue_body_path(folder, key, "", path);
+	(void)file_remove(path); /* else an orphan at the next start */
+}
+
 static uint64_t sum_at(const struct queue_mail *mail, uint64_t chunk)
 {
 	uint64_t sum = 0;

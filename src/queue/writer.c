@@ -141,6 +141,24 @@ void writer_hurry(struct writer *writer)
 }
 
 /* ---- a commit ---------------------------------------------------------------------------- */
+/*
+ * Files of messages that are certainly not stored: nothing names them, and on a disk that is full
+ * each try of a client would leave another.
+ */
+static void discard_bodies(const struct writer *writer)
+{
+	const struct gathered *g = &writer->now;
+
+	if (writer->batch.unsure || writer->err == ERR_CORRUPT)
+		return;
+	for (size_t i = 0; i < g->put_count; i++) {
+		bool stored = writer->err == ERR_OK && g->puts[i].err != ERR_RANGE;
+
+		if (!stored && g->puts[i].mail->in_file && !g->put_notes[i].own)
+			queue_body_discard(writer->queue->folder, g->puts[i].mail->id.key);
+	}
+}
+
 static void work(void *arg)
 {
 	struct writer *writer = arg;
@@ -154,6 +172,7 @@ static void work(void *arg)
 		else
 			usleep(OVERWRITE_PAUSE_US);
 	}
+	discard_bodies(writer);
 	writer->took_us = os_monotonic_us() - start;
 }
 

@@ -53,5 +53,8 @@ __attribute__((visibility("default"))) ssize_t pwrite64(int fd, const void *data
 
 	if (real == NULL)
 		*(void **)&real = dlsym(RTLD_NEXT, "pwrite64");
-	return fault != NULL && fails(&fault->write_error) ? -1 : real(fd, data, len, offset);
+	if (fault != NULL && (fault->spared == 0 || len < fault->spared) &&
+	    fails(&fault->write_error))
+		return -1;
+	return real(fd, data, len, offset);
 }

@@ -15,6 +15,7 @@ static int setup(void **state)
 	struct world *world = world_new();
 
 	fault->sync_error = fault->write_error = fault->count = 0;
+	fault->spared = 0;
 	world_start(world);
 	world_connect_all(world);
 	*state = world;
@@ -120,6 +121,46 @@ static void large_body_on_a_full_disk(void **state)
 	mem_free(bytes);
 }
 
+static void count_one(void *arg, const char *name)
+{
+	(void)name;
+	(*(int *)arg)++;
+}
+
+static int bodies(const struct world *world)
+{
+	char path[256];
+	int count = 0;
+
+	snprintf(path, sizeof(path), "%s/queue/bodies", world->folder);
+	assert_int_equal(file_each(path, count_one, &count), ERR_OK);
+	return count;
+}
+
+/* There is room for the file, and none for the message: nothing may be left of either. */
+static void refused_large_body_leaves_no_file(void **state)
+{
+	enum { CHUNKS = 4, SIZE = CHUNKS * 65536 };
+
+	struct world *world = *state;
+	char *bytes = mem_alloc(SIZE);
+	uint64_t key;
+
+	(void)world_mail(world, "b@one.example", slice_of(bytes, SIZE));
+	assert_int_equal(bodies(world), 1);
+	fault->spared = 65536;
+	fault->write_error = ENOSPC;
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", slice_of(bytes, SIZE));
+	assert_int_equal(world_verdict(world, key), IPC_DISK_FULL);
+	assert_true(fault->count > 0);
+	assert_int_equal(bodies(world), 1);
+	fault->write_error = 0;
+	expect_accepting(world, true);
+	(void)world_mail(world, "b@one.example", slice_of(bytes, SIZE));
+	assert_int_equal(bodies(world), 2);
+	mem_free(bytes);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +170,7 @@ int main(int argc, char **argv)
 						teardown),
 		cmocka_unit_test_setup_teardown(full_disk_recovers_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_body_on_a_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_large_body_leaves_no_file, setup, teardown),
 	};
 	char page[] = "/tmp/postern-fault-XXXXXX";
 	int fd, status;
