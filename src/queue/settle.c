@@ -59,8 +59,7 @@ static struct settlement *settlement_new(struct queue *queue, struct delivery *d
 	buf_init(&s->head, BOUNCE_HEAD);
 	/* What was stored or loaded is known to be well-formed. */
 	s->mail = queue_mail_ref(delivery->mail);
-	(void)queue_envelope_read(slice_of(s->mail->envelope, s->mail->envelope_len),
-				  &s->envelope);
+	(void)queue_envelope_read(slice_of(s->mail->envelope, s->mail->envelope_len), &s->envelope);
 	delivery->settling++;
 	return s;
 }
@@ -189,8 +188,8 @@ static void send_bounce(struct settlement *s)
 							  .code = item->code,
 							  .expired = item->expired};
 	}
-	if (count != 0 && bounce_send(s->queue, s->mail, &s->envelope, list, count,
-				      head_of(s)) != ERR_OK)
+	if (count != 0 &&
+	    bounce_send(s->queue, s->mail, &s->envelope, list, count, head_of(s)) != ERR_OK)
 		postpone(s);
 	mem_free(list);
 }
@@ -384,9 +383,9 @@ static void revived(void *arg, struct delivery *delivery)
 		 * Rows without a result here are not in flight: they stay as they are. It counts
 		 * as under way, so that a read of before the commit does not bring it back.
 		 */
-		delivery->in_dispatch = dispatch_adopt(
-			deliveries_dispatch(queue->deliveries), delivery->destination,
-			delivery->mail->id.key, delivery);
+		delivery->in_dispatch =
+			dispatch_adopt(deliveries_dispatch(queue->deliveries),
+				       delivery->destination, delivery->mail->id.key, delivery);
 		delivery->over = true;
 		delivery->next_due = 0;
 		settle(queue, delivery, &msg, unknown->payload);

@@ -402,7 +402,8 @@ static void tell_claim(struct queue_link *link, struct unconfirmed *first,
 		copy_numbers(&numbers, ipc_list_view(&results->numbers));
 		results->told = true;
 	}
-	for (const struct job *job = delivery ? delivery->jobs : NULL; job; job = job->delivery_next)
+	for (const struct job *job = delivery ? delivery->jobs : NULL; job;
+	     job = job->delivery_next)
 		add_numbers(&numbers, job, true);
 	tell_in_flight(link, claim, first ? first->key : delivery->key,
 		       first ? slice_str(first->destination) : delivery->destination,

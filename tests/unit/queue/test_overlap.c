@@ -68,8 +68,8 @@ static void refused_while_the_body_is_read(void **state)
 
 	world_hang_up(&world->relay);
 	for (int i = 0; i < DESTINATIONS; i++)
-		at += (size_t)snprintf(recipients + at, sizeof(recipients) - at, "%sbob@d%d.example",
-				       i == 0 ? "" : " ", i);
+		at += (size_t)snprintf(recipients + at, sizeof(recipients) - at,
+				       "%sbob@d%d.example", i == 0 ? "" : " ", i);
 	memset(text, 'x', SIZE);
 	memcpy(text, "Subject: x\r\n\r\n", 14);
 	for (int i = 0; i < MESSAGES; i++)
