@@ -21,12 +21,13 @@ enum kind {
 	KIND_BOOL,
 	KIND_TEXT,
 	KIND_BYTES,
-	KIND_LIST
+	KIND_LIST,
+	KIND_REC
 };
 
 struct field {
 	uint8_t kind;
-	uint8_t record; /* of a list: enum ipc_record */
+	uint8_t record; /* of a list, or it is one: enum ipc_record */
 	uint32_t max;   /* bytes, or records of a list */
 	const char *name;
 };
@@ -52,6 +53,7 @@ static const struct {
 	[KIND_TEXT] = {sizeof(struct slice), alignof(struct slice), "text"},
 	[KIND_BYTES] = {sizeof(struct slice), alignof(struct slice), "bytes"},
 	[KIND_LIST] = {sizeof(struct ipc_list), alignof(struct ipc_list), "list"},
+	[KIND_REC] = {0, 0, "record"}, /* sized by its record */
 };
 
 #define U8(name)                {KIND_U8, 0, 0, #name},
@@ -63,6 +65,7 @@ static const struct {
 #define TEXT(name, max)         {KIND_TEXT, 0, max, #name},
 #define BYTES(name, max)        {KIND_BYTES, 0, max, #name},
 #define LIST(name, record, max) {KIND_LIST, IPC_REC_##record, max, #name},
+#define REC(name, record)       {KIND_REC, IPC_REC_##record, 0, #name},
 #define RECORD(name, ...)       static const struct field record_fields_##name[] = {__VA_ARGS__};
 #define MESSAGE(number, NAME, name, class, ...)                                                    \
 	static const struct field message_fields_##name[] = {__VA_ARGS__};
@@ -143,13 +146,26 @@ const char *ipc_role_name(enum ipc_role role)
 	return "?";
 }
 
+/* Of the structs of records. */
+static const struct {
+	size_t size, align;
+} record_structs[IPC_RECORD_END] = {
+#define RECORD(name, ...)                                                                          \
+	[IPC_REC_##name] = {sizeof(struct rec_##name), alignof(struct rec_##name)},
+#define MESSAGE(number, NAME, name, class, ...)
+#include "ipc/messages.def"
+#undef RECORD
+#undef MESSAGE
+};
+
 /* The field's place in the struct; *offset moves past it. */
 static size_t place(const struct field *field, size_t *offset)
 {
-	size_t align = kinds[field->kind].align;
+	bool record = field->kind == KIND_REC;
+	size_t align = record ? record_structs[field->record].align : kinds[field->kind].align;
 	size_t at = (*offset + align - 1) & ~(align - 1);
 
-	*offset = at + kinds[field->kind].size;
+	*offset = at + (record ? record_structs[field->record].size : kinds[field->kind].size);
 	return at;
 }
 
@@ -162,12 +178,11 @@ static enum err check_value(const struct field *field, struct slice value)
 	return ERR_OK;
 }
 
-/* Bytes that the fields need on the wire. */
-static enum err measure(const struct layout *layout, const void *message, size_t *size_out)
+/* Adds the bytes that the fields need on the wire to *size. */
+static enum err add_size(const struct layout *layout, const void *message, size_t *size)
 {
 	const char *base = message;
 	size_t offset = 0;
-	size_t size = 0;
 
 	for (size_t i = 0; i < layout->count; i++) {
 		const struct field *field = &layout->fields[i];
@@ -179,21 +194,33 @@ static enum err measure(const struct layout *layout, const void *message, size_t
 
 			if (err != ERR_OK)
 				return err;
-			size += sizeof(uint32_t) + value.len;
+			*size += sizeof(uint32_t) + value.len;
 		} else if (field->kind == KIND_LIST) {
 			const struct ipc_list *list = (const void *)at;
 
 			if (list->count > field->max || list->bytes.len > IPC_FRAME_MAX)
 				return ERR_RANGE;
-			size += 2 * sizeof(uint32_t) + list->bytes.len;
+			*size += 2 * sizeof(uint32_t) + list->bytes.len;
+		} else if (field->kind == KIND_REC) {
+			enum err err = add_size(&records[field->record], at, size);
+
+			if (err != ERR_OK)
+				return err;
 		} else {
-			size += kinds[field->kind].size;
+			*size += kinds[field->kind].size;
 		}
 	}
-	if (size > IPC_FRAME_MAX - IPC_HEADER)
-		return ERR_RANGE;
-	*size_out = size;
-	return ERR_OK;
+	return *size > IPC_FRAME_MAX - IPC_HEADER ? ERR_RANGE : ERR_OK;
+}
+
+static enum err measure(const struct layout *layout, const void *message, size_t *size_out)
+{
+	size_t size = 0;
+	enum err err = add_size(layout, message, &size);
+
+	if (err == ERR_OK)
+		*size_out = size;
+	return err;
 }
 
 static char *put(char *to, const void *data, size_t len)
@@ -231,6 +258,8 @@ static char *write_fields(const struct layout *layout, const void *message, char
 			to = put_u32(to, list->count);
 			to = put_u32(to, list->bytes.len);
 			to = put(to, list->bytes.ptr, list->bytes.len);
+		} else if (field->kind == KIND_REC) {
+			to = write_fields(&records[field->record], at, to);
 		} else {
 			to = put(to, at, kinds[field->kind].size);
 		}
@@ -283,8 +312,9 @@ static enum err take_bytes(struct slice *rest, struct slice *value_out)
 }
 
 static enum err read_list(const struct field *field, struct slice *rest, struct ipc_list *list_out);
+static enum err read_fields(const struct layout *layout, struct slice *rest, void *to);
 
-/* A number, text or bytes. */
+/* to: NULL only where a record is only checked. */
 static enum err read_value(const struct field *field, struct slice *rest, char *to)
 {
 	unsigned char flag;
@@ -307,6 +337,8 @@ static enum err read_value(const struct field *field, struct slice *rest, char *
 		return err;
 	case KIND_LIST:
 		return read_list(field, rest, (struct ipc_list *)(void *)to);
+	case KIND_REC:
+		return read_fields(&records[field->record], rest, to);
 	default:
 		return take(rest, kinds[field->kind].size, to);
 	}
@@ -321,7 +353,10 @@ static enum err read_fields(const struct layout *layout, struct slice *rest, voi
 		const struct field *field = &layout->fields[i];
 		alignas(struct ipc_list) char unused[sizeof(struct ipc_list)];
 		size_t at = place(field, &offset);
-		enum err err = read_value(field, rest, to != NULL ? (char *)to + at : unused);
+		char *where = to != NULL                ? (char *)to + at
+			      : field->kind != KIND_REC ? unused
+							: NULL;
+		enum err err = read_value(field, rest, where);
 
 		if (err != ERR_OK)
 			return err;
@@ -420,6 +455,9 @@ static enum err describe_fields(const struct layout *layout, struct buf *out)
 
 		if (field->kind == KIND_LIST)
 			err = buf_printf(out, "%s%s: %u × %s", comma, field->name, field->max,
+					 records[field->record].name);
+		else if (field->kind == KIND_REC)
+			err = buf_printf(out, "%s%s: %s", comma, field->name,
 					 records[field->record].name);
 		else if (field->max != 0)
 			err = buf_printf(out, "%s%s: %s %u", comma, field->name,

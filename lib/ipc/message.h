@@ -9,7 +9,7 @@
  *
  * Wire form of a frame: u32 payload length, u16 type, u16 descriptors that come with it (0 or 1),
  * then the fields in order; numbers in host byte order (both ends are one machine); TEXT, BYTES:
- * u32 length and bytes; LIST: u32 count, u32 bytes, records.
+ * u32 length and bytes; REC: its fields; LIST: u32 count, u32 bytes, records.
  */
 #ifndef POSTERN_IPC_MESSAGE_H
 #define POSTERN_IPC_MESSAGE_H
@@ -40,6 +40,7 @@ struct ipc_list {
 #define TEXT(name, max)         struct slice name;
 #define BYTES(name, max)        struct slice name;
 #define LIST(name, record, max) struct ipc_list name;
+#define REC(name, record)       struct rec_##record name;
 #define RECORD(name, ...)                                                                          \
 	struct rec_##name {                                                                        \
 		__VA_ARGS__                                                                        \
@@ -59,6 +60,7 @@ struct ipc_list {
 #undef TEXT
 #undef BYTES
 #undef LIST
+#undef REC
 #undef RECORD
 #undef MESSAGE
 
@@ -93,37 +95,39 @@ enum ipc_role {
 };
 
 enum ipc_outcome { /* of one recipient in one attempt */
-	IPC_DELIVERED = 1,
-	IPC_DEFERRED,  /* a later attempt may succeed */
-	IPC_FAILED,    /* for good: a bounce */
-	IPC_UNCERTAIN, /* the connection died after the final dot: wait, then try again */
+		   IPC_DELIVERED = 1,
+		   IPC_DEFERRED,  /* a later attempt may succeed */
+		   IPC_FAILED,    /* for good: a bounce */
+		   IPC_UNCERTAIN, /* the connection died after the final dot: wait, then try again
+				   */
 };
 
 enum ipc_scope { /* whom the result is about, so that others need not be tried in vain */
-	IPC_SCOPE_RECIPIENT = 1,
-	IPC_SCOPE_MESSAGE,
-	IPC_SCOPE_HOST,
-	IPC_SCOPE_OURS, /* our own configuration: bounces nothing */
+		 IPC_SCOPE_RECIPIENT = 1,
+		 IPC_SCOPE_MESSAGE,
+		 IPC_SCOPE_HOST,
+		 IPC_SCOPE_OURS, /* our own configuration: bounces nothing */
 };
 
 enum ipc_verdict { /* of a submission */
-	IPC_STORED = 1,
-	IPC_NO_GRANT,      /* the grant is not live on this smtpd: 421 at the next MAIL */
-	IPC_BAD_SENDER,    /* not within the grant */
-	IPC_BAD_RECIPIENT, /* not within the grant */
-	IPC_OVER_BUDGET,
-	IPC_DISK_FULL,   /* 452 */
-	IPC_STORE_ERROR, /* 451: certainly not stored */
-	IPC_STORE_UNSURE, /* close without a reply: it may be found after a restart */
-	IPC_BAD_MESSAGE, /* malformed: too large, key not this smtpd's */
+		   IPC_STORED = 1,
+		   IPC_NO_GRANT,   /* the grant is not live on this smtpd: 421 at the next MAIL */
+		   IPC_BAD_SENDER, /* not within the grant */
+		   IPC_BAD_RECIPIENT, /* not within the grant */
+		   IPC_OVER_BUDGET,
+		   IPC_DISK_FULL,    /* 452 */
+		   IPC_STORE_ERROR,  /* 451: certainly not stored */
+		   IPC_STORE_UNSURE, /* close without a reply: it may be found after a restart */
+		   IPC_BAD_MESSAGE,  /* malformed: too large, key not this smtpd's */
 };
 
 enum ipc_mail_flag {
-	IPC_MAIL_8BIT = 1u << 0,     /* BODY=8BITMIME was given */
-	IPC_MAIL_UTF8 = 1u << 1,     /* SMTPUTF8 was given */
-	IPC_MAIL_BOUNCE = 1u << 2,   /* made by us: never bounces itself */
-	IPC_MAIL_LOGIN = 1u << 3,    /* submitted by somebody logged in */
+	IPC_MAIL_8BIT = 1u << 0,   /* BODY=8BITMIME was given */
+	IPC_MAIL_UTF8 = 1u << 1,   /* SMTPUTF8 was given */
+	IPC_MAIL_BOUNCE = 1u << 2, /* made by us: never bounces itself */
+	IPC_MAIL_LOGIN = 1u << 3,  /* submitted by somebody logged in */
 	IPC_MAIL_REQUIRETLS = 1u << 4,
+	IPC_MAIL_TLS_OPTIONAL = 1u << 5, /* the header says TLS-Required: No (RFC 8689 5) */
 };
 
 enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_FIELD_TIME };
@@ -144,15 +148,15 @@ enum ipc_op {
 	 * as; none: its own address. secret: the password. Rows: name, enabled, send_as (joined
 	 * by ", "), created, changed, password_changed.
 	 */
-	IPC_OP_USER_ADD = 20,  /* send_as, secret */
-	IPC_OP_USER_LIST,      /* a row each */
-	IPC_OP_USER_SHOW,      /* one row */
-	IPC_OP_USER_PASSWORD,  /* secret */
+	IPC_OP_USER_ADD = 20, /* send_as, secret */
+	IPC_OP_USER_LIST,     /* a row each */
+	IPC_OP_USER_SHOW,     /* one row */
+	IPC_OP_USER_PASSWORD, /* secret */
 	IPC_OP_USER_DISABLE,
 	IPC_OP_USER_ENABLE,
 	IPC_OP_USER_DELETE,
-	IPC_OP_USER_TEST,      /* secret: status 0 if it would log in */
-	IPC_OP_USER_SET,       /* send_as: instead of those before */
+	IPC_OP_USER_TEST, /* secret: status 0 if it would log in */
+	IPC_OP_USER_SET,  /* send_as: instead of those before */
 	/*
 	 * queue. args that choose among messages: account, sender, recipient (TEXT: address, or
 	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL), older (TEXT:
@@ -160,13 +164,13 @@ enum ipc_op {
 	 * RETRY, HOLD, RELEASE, DROP: subject is an ID; or "", and args choose, or all (BOOL).
 	 */
 	IPC_OP_QUEUE_SUMMARY = 40,
-	IPC_OP_QUEUE_LIST,     /* a row per message: id, ... */
-	IPC_OP_QUEUE_SHOW,     /* subject: ID. A row for the message, then one per recipient */
+	IPC_OP_QUEUE_LIST, /* a row per message: id, ... */
+	IPC_OP_QUEUE_SHOW, /* subject: ID. A row for the message, then one per recipient */
 	IPC_OP_QUEUE_RETRY,
 	IPC_OP_QUEUE_HOLD,
 	IPC_OP_QUEUE_RELEASE,
 	IPC_OP_QUEUE_DROP,
-	IPC_OP_TLS_SHOW = 60,     /* master. A row per certificate */
+	IPC_OP_TLS_SHOW = 60,      /* master. A row per certificate */
 	IPC_OP_ROUTE_EXPLAIN = 80, /* relay. subject: a recipient */
 };
 
@@ -177,7 +181,8 @@ bool ipc_type_known(uint16_t type);
 bool ipc_type_bulk(uint16_t type);
 /* Whether exactly one descriptor comes with each such message; none with any other. */
 bool ipc_type_descriptor(uint16_t type);
-/* Whether a password or a key may be in it: its bytes are wiped where they were read or sent from. */
+/* Whether a password or a key may be in it: its bytes are wiped where they were read or sent from.
+ */
 bool ipc_type_secret(uint16_t type);
 
 /*

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "smtp/reply.h"
+#include "smtp/terms.h"
 
 struct smtp_client;
 
@@ -26,52 +27,73 @@ struct smtp_client_options {
 	const char *hostname; /* for EHLO; must outlive */
 	bool lmtp;            /* LHLO, a reply per recipient after the dot */
 	enum smtp_client_tls tls;
-	bool tls_on;          /* TLS is on from the start */
-	bool auth;            /* log in before the first transaction */
+	bool tls_on; /* TLS is on from the start */
+	bool auth;   /* log in before the first transaction */
 };
 
 enum smtp_client_event_type {
-	SMTP_CLIENT_STARTTLS = 1, /* output sent, then handshake, then smtp_client_tls_done; failed: close */
-	SMTP_CLIENT_AUTH,         /* text: mechanisms offered; answer smtp_client_auth or _auth_cancel */
-	SMTP_CLIENT_CHALLENGE,    /* text: decoded; answer smtp_client_auth_response */
-	SMTP_CLIENT_READY,        /* a transaction may start */
-	SMTP_CLIENT_RECIPIENT,    /* a reply for recipient index; final: no other will come for it */
-	SMTP_CLIENT_BODY_WANTED,  /* 354 came: smtp_client_body until the end, then smtp_client_body_end */
-	SMTP_CLIENT_SENT,         /* all is said: reply (of any code) is for all recipients still open */
-	SMTP_CLIENT_REFUSED,      /* the transaction failed before the body: reply; connection still usable */
-	SMTP_CLIENT_FAILED,       /* close the connection: reply (code 0 if none), reason, phase */
+	SMTP_CLIENT_STARTTLS =
+		1, /* output sent, then handshake, then smtp_client_tls_done; failed: close */
+	SMTP_CLIENT_AUTH, /* text: mechanisms offered; answer smtp_client_auth or _auth_cancel */
+	SMTP_CLIENT_CHALLENGE,   /* text: decoded; answer smtp_client_auth_response */
+	SMTP_CLIENT_READY,       /* a transaction may start */
+	SMTP_CLIENT_RECIPIENT,   /* a reply for recipient index; final: no other will come for it */
+	SMTP_CLIENT_BODY_WANTED, /* 354 came: smtp_client_body until the end, then
+				    smtp_client_body_end */
+	SMTP_CLIENT_SENT,    /* all is said: reply (of any code) is for all recipients still open */
+	SMTP_CLIENT_REFUSED, /* the transaction failed before the body: reply; connection still
+				usable */
+	SMTP_CLIENT_FAILED,  /* close the connection: reply (code 0 if none), reason, phase */
 };
 
 enum smtp_client_phase {
-	SMTP_CLIENT_GREETING, SMTP_CLIENT_HELLO, SMTP_CLIENT_TLS, SMTP_CLIENT_LOGIN, SMTP_CLIENT_IDLE,
-	SMTP_CLIENT_MAIL, SMTP_CLIENT_RCPT, SMTP_CLIENT_DATA, SMTP_CLIENT_BODY, SMTP_CLIENT_FINAL,
-	SMTP_CLIENT_QUIT, SMTP_CLIENT_DEAD,
+	SMTP_CLIENT_GREETING,
+	SMTP_CLIENT_HELLO,
+	SMTP_CLIENT_TLS,
+	SMTP_CLIENT_LOGIN,
+	SMTP_CLIENT_IDLE,
+	SMTP_CLIENT_MAIL,
+	SMTP_CLIENT_RCPT,
+	SMTP_CLIENT_DATA,
+	SMTP_CLIENT_BODY,
+	SMTP_CLIENT_FINAL,
+	SMTP_CLIENT_QUIT,
+	SMTP_CLIENT_DEAD,
 };
 
 struct smtp_client_event {
 	enum smtp_client_event_type type;
-	struct slice text;       /* valid until the next call */
-	struct smtp_reply reply; /* the same */
-	uint32_t index;          /* RECIPIENT */
-	bool final;              /* RECIPIENT: nothing more will be said about it */
-	const char *reason;      /* FAILED: static text, in words */
+	struct slice text;            /* valid until the next call */
+	struct smtp_reply reply;      /* the same */
+	uint32_t index;               /* RECIPIENT */
+	bool final;                   /* RECIPIENT: nothing more will be said about it */
+	const char *reason;           /* FAILED: static text, in words */
 	enum smtp_client_phase phase; /* FAILED, REFUSED: where */
-	bool certain;            /* FAILED: false if the dot was sent: may have been delivered */
+	bool certain; /* FAILED: false if the dot was sent: may have been delivered */
 };
 
+struct smtp_client_recipient {
+	struct slice address;
+	struct smtp_rcpt_terms terms;
+};
+
+/* What of the terms the server does not offer is left unsaid: ask smtp_client_offers first. */
 struct smtp_client_envelope {
 	struct slice sender;
-	const struct slice *recipients;
+	const struct smtp_client_recipient *recipients;
 	uint32_t recipient_count;
 	uint64_t size;
 	bool body_8bit; /* sent as BODY=8BITMIME if offered */
+	struct smtp_mail_terms terms;
+	int64_t by_seconds; /* what is left of it, if terms.by is set */
 };
 
 struct smtp_client *smtp_client_new(const struct smtp_client_options *options);
 void smtp_client_free(struct smtp_client **client);
 /* If the peer breaks the protocol, FAILED follows. Call next until it says false after it. */
 void smtp_client_feed(struct smtp_client *client, struct slice bytes);
-void smtp_client_eof(struct smtp_client *client); /* the connection ended; FAILED follows unless idle */
+void smtp_client_eof(
+	struct smtp_client *client); /* the connection ended; FAILED follows unless idle */
 bool smtp_client_next(struct smtp_client *client, struct smtp_client_event *event_out);
 struct buf *smtp_client_output(struct smtp_client *client);
 

@@ -31,7 +31,7 @@ static bool envelope_may_leave(const struct smtp_client_envelope *envelope)
 	    !may_leave(envelope->sender))
 		return false;
 	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
-		struct slice recipient = envelope->recipients[i];
+		struct slice recipient = envelope->recipients[i].address;
 
 		if (recipient.len == 0 || recipient.len > SMTP_PATH_MAX || !may_leave(recipient))
 			return false;
@@ -67,7 +67,7 @@ static void pump(struct smtp_client *client)
 	while (transaction->sent < envelope->recipient_count &&
 	       transaction->sent - transaction->replied < window) {
 		buf_printf(&client->out, "RCPT TO:<%.*s>\r\n",
-			   SLICE_ARG(envelope->recipients[transaction->sent]));
+			   SLICE_ARG(envelope->recipients[transaction->sent].address));
 		transaction->sent++;
 	}
 	all_replied = transaction->replied == envelope->recipient_count;

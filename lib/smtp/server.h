@@ -23,74 +23,86 @@
 
 #include "base/buf.h"
 #include "smtp/address.h"
+#include "smtp/terms.h"
 
 struct smtp_server;
 
 enum smtp_auth_need { SMTP_AUTH_OFF, SMTP_AUTH_OPTIONAL, SMTP_AUTH_REQUIRED };
 
 struct smtp_server_options {
-	const char *hostname;       /* greeting and EHLO; must outlive the machine */
-	const char *mechanisms;     /* "PLAIN LOGIN" to offer once TLS is on; "" none; must outlive */
+	const char *hostname;   /* greeting and EHLO; must outlive the machine */
+	const char *mechanisms; /* "PLAIN LOGIN" to offer once TLS is on; "" none; must outlive */
 	enum smtp_auth_need auth;
-	bool starttls;              /* STARTTLS can be done */
-	bool tls;                   /* TLS is on from the start (implicit) */
-	bool bare_newline_repair;   /* LF to CRLF for those who are logged in, else refuse (A2) */
-	uint64_t message_size;      /* bytes; announced by SIZE */
-	uint32_t recipients;        /* per transaction */
-	uint32_t errors;            /* refusals per session, then 421 4.7.0 and the end */
+	bool starttls;            /* STARTTLS can be done */
+	bool tls;                 /* TLS is on from the start (implicit) */
+	bool bare_newline_repair; /* LF to CRLF for those who are logged in, else refuse (A2) */
+	uint64_t message_size;    /* bytes; announced by SIZE */
+	uint32_t recipients;      /* per transaction */
+	uint32_t errors;          /* refusals per session, then 421 4.7.0 and the end */
 };
 
 enum smtp_server_event_type {
 	/* No answer is asked for: */
-	SMTP_SERVER_HELO = 1,  /* text: the name given; esmtp says which verb */
-	SMTP_SERVER_RESET,     /* the transaction is gone (RSET, EHLO, STARTTLS, the end): drop it */
-	SMTP_SERVER_BODY,      /* text: bytes of the message, dots unstuffed, line ends kept or made CRLF */
+	SMTP_SERVER_HELO = 1, /* text: the name given; esmtp says which verb */
+	SMTP_SERVER_RESET,    /* the transaction is gone (RSET, EHLO, STARTTLS, the end): drop it */
+	SMTP_SERVER_BODY, /* text: bytes of the message, dots unstuffed, line ends kept or made CRLF
+			   */
 	/*
 	 * This message will be refused when its end comes: forget it. Then REFUSED says how (reply
 	 * says how it looks now), and RESET or CLOSE follows.
 	 */
 	SMTP_SERVER_BODY_DROP,
 	/*
-	 * The machine refused something by itself: reply; text is the line, for the log, or "" where
-	 * it could hold a secret.
+	 * The machine refused something by itself: reply; text is the line, for the log, or ""
+	 * where it could hold a secret.
 	 */
 	SMTP_SERVER_REFUSED,
 	SMTP_SERVER_AUTH_CANCEL, /* "*", or the exchange was given up: forget it */
-	SMTP_SERVER_CLOSE,     /* send the output, then close; reason says why, for the log; "" QUIT */
+	SMTP_SERVER_CLOSE, /* send the output, then close; reason says why, for the log; "" QUIT */
 	/* An answer is asked for: */
-	/* Send the output (it has the 220), handshake, then smtp_server_tls_done; or refuse at once. */
+	/* Send the output (it has the 220), handshake, then smtp_server_tls_done; or refuse at
+	   once. */
 	SMTP_SERVER_STARTTLS = 32,
-	SMTP_SERVER_AUTH,      /* mechanism (upper case), text: initial response if has_text */
-	SMTP_SERVER_AUTH_TOKEN,/* text: the client's next token, decoded */
-	SMTP_SERVER_MAIL,      /* mail; answer 250 or a refusal */
-	SMTP_SERVER_RCPT,      /* rcpt; answer 250 or a refusal */
-	SMTP_SERVER_DATA,      /* answer 354 (smtp_server_answer_data) or a refusal */
-	SMTP_SERVER_BODY_END,  /* the final dot: answer the final reply */
-	SMTP_SERVER_VRFY,      /* text; most answer 252 */
+	SMTP_SERVER_AUTH,       /* mechanism (upper case), text: initial response if has_text */
+	SMTP_SERVER_AUTH_TOKEN, /* text: the client's next token, decoded */
+	SMTP_SERVER_MAIL,       /* mail; answer 250 or a refusal */
+	SMTP_SERVER_RCPT,       /* rcpt; answer 250 or a refusal */
+	SMTP_SERVER_DATA,       /* answer 354 (smtp_server_answer_data) or a refusal */
+	SMTP_SERVER_BODY_END,   /* the final dot: answer the final reply */
+	SMTP_SERVER_VRFY,       /* text; most answer 252 */
 };
 
+/* MAIL with its parameters. The slices are valid as long as the event. */
 struct smtp_mail {
 	struct smtp_address sender;
 	uint64_t size; /* 0: not declared */
 	bool body_8bit;
-	bool has_auth; /* AUTH= was given (RFC 4954 5) */
+	struct smtp_mail_terms terms;
+	/*
+	 * FUTURERELEASE (RFC 4865): hold_for in seconds, hold_until in ms since 1970; 0: not asked.
+	 * At most one of them is set; the caller makes terms.release_at of it.
+	 */
+	uint64_t hold_for;
+	int64_t hold_until;
+	int64_t by_seconds; /* DELIVERBY, if terms.by is set: may be negative with N (RFC 2852 4) */
 };
 
 struct smtp_rcpt {
 	struct smtp_address address;
+	struct smtp_rcpt_terms terms;
 };
 
 struct smtp_server_event {
 	enum smtp_server_event_type type;
-	struct slice text;      /* valid until the next call of feed or next */
+	struct slice text; /* valid until the next call of feed or next */
 	bool has_text;
-	bool esmtp;             /* HELO: it was EHLO */
-	const char *mechanism;  /* AUTH: valid until the next call of next */
+	bool esmtp;            /* HELO: it was EHLO */
+	const char *mechanism; /* AUTH: valid until the next call of next */
 	const struct smtp_mail *mail;
 	const struct smtp_rcpt *rcpt;
-	struct slice reply;     /* REFUSED, BODY_DROP: what was or will be said, without CRLF */
-	const char *reason;     /* CLOSE: valid as long as the machine */
-	bool repaired;          /* BODY_END: a bare CR or LF became CR LF on the way */
+	struct slice reply; /* REFUSED, BODY_DROP: what was or will be said, without CRLF */
+	const char *reason; /* CLOSE: valid as long as the machine */
+	bool repaired;      /* BODY_END: a bare CR or LF became CR LF on the way */
 };
 
 struct smtp_server *smtp_server_new(const struct smtp_server_options *options);
@@ -140,9 +152,9 @@ void smtp_server_close(struct smtp_server *server, unsigned code, const char *st
 enum smtp_server_phase {
 	SMTP_PHASE_COMMAND, /* waits for a command; idle, outside a transaction */
 	SMTP_PHASE_AUTH,
-	SMTP_PHASE_MAIL,    /* inside a transaction, between commands */
+	SMTP_PHASE_MAIL, /* inside a transaction, between commands */
 	SMTP_PHASE_BODY,
-	SMTP_PHASE_ANSWER,  /* waits for us */
+	SMTP_PHASE_ANSWER, /* waits for us */
 	SMTP_PHASE_HANDSHAKE,
 	SMTP_PHASE_CLOSED,
 };

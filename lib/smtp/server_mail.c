@@ -67,7 +67,7 @@ static bool is_printable_xtext(struct slice text)
 static const char *take_auth(struct smtp_server *server, struct smtp_mail *mail, struct slice value)
 {
 	(void)server;
-	mail->has_auth = true;
+	mail->terms.auth = value;
 	return is_printable_xtext(value) && value.len <= SMTP_ORCPT_MAX ? NULL : bad_value;
 }
 
@@ -162,7 +162,7 @@ static bool take_label(struct slice *args, const char *label)
 
 void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice line)
 {
-	struct smtp_mail mail = {.size = 0};
+	struct smtp_mail mail = {.terms = {.envid = SLICE_LIT(""), .auth = SLICE_LIT("")}};
 	const char *error = "501 5.5.4 Write MAIL FROM:<address>";
 	struct slice rest;
 
@@ -185,7 +185,7 @@ void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice
 void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice line)
 {
 	struct smtp_transaction *transaction = server->transaction;
-	struct smtp_rcpt rcpt = {.address = {.len = 0}};
+	struct smtp_rcpt rcpt = {.terms = {.orcpt = SLICE_LIT("")}};
 	const char *error = "501 5.5.4 Write RCPT TO:<address>";
 	struct slice rest;
 

@@ -61,7 +61,13 @@ struct queue_envelope {
 	struct slice sender, account, log_id;
 	struct slice bounce; /* where bounces go; "" nowhere */
 	struct slice envid;
+	struct slice auth;  /* of MAIL AUTH=, xtext; "" none */
+	int64_t release_at; /* not tried before; 0: at once */
+	int64_t deliver_by; /* 0: no such wish */
 	uint8_t ret;
+	uint8_t by_mode; /* 0 none, 1 return, 2 notify */
+	bool by_trace;
+	uint8_t priority; /* 0 none, else 10 + the value asked for */
 	uint32_t count;
 	struct slice recipients; /* encoded; see queue_envelope_next */
 };

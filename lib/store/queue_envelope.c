@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The envelope as it lies in the database: version, ret, then sender, account, log id, bounce
- * address and envid, the number of recipients, and each recipient. Numbers are little-endian;
- * texts are a 16-bit length and bytes. Each recipient has a fixed place for its destination,
- * which the writer fills in when it knows it.
+ * address and envid; from version 2 on AUTH=, the time of release, the time to deliver by, its
+ * mode and trace, priority; the number of recipients, and each recipient. Numbers are
+ * little-endian; texts are a 16-bit length and bytes. Each recipient has a fixed place for its
+ * destination, which the writer fills in when it knows it.
  */
 #include "store/queue.h"
 
@@ -14,7 +15,8 @@
 #include "store/queue_internal.h"
 
 enum {
-	ENVELOPE_VERSION = 1,
+	ENVELOPE_VERSION = 2,
+	ENVELOPE_VERSION_MIN = 1,    /* still read */
 	RECIPIENT_FIXED = 8 + 4 + 1, /* destination, n, notify */
 };
 
@@ -62,6 +64,35 @@ static bool take_text(struct slice *rest, struct slice *text_out)
 	return true;
 }
 
+static enum err put_terms(struct buf *out, const struct queue_envelope *envelope)
+{
+	enum err err;
+
+	if ((err = put_text(out, envelope->auth)) != ERR_OK ||
+	    (err = put_number(out, (uint64_t)envelope->release_at, 8)) != ERR_OK ||
+	    (err = put_number(out, (uint64_t)envelope->deliver_by, 8)) != ERR_OK ||
+	    (err = put_number(out, envelope->by_mode, 1)) != ERR_OK ||
+	    (err = put_number(out, envelope->by_trace, 1)) != ERR_OK)
+		return err;
+	return put_number(out, envelope->priority, 1);
+}
+
+static bool take_terms(struct slice *rest, struct queue_envelope *envelope)
+{
+	uint64_t release_at, deliver_by, by_mode, by_trace, priority;
+
+	if (!take_text(rest, &envelope->auth) || !take_number(rest, 8, &release_at) ||
+	    !take_number(rest, 8, &deliver_by) || !take_number(rest, 1, &by_mode) ||
+	    !take_number(rest, 1, &by_trace) || !take_number(rest, 1, &priority))
+		return false;
+	envelope->release_at = (int64_t)release_at;
+	envelope->deliver_by = (int64_t)deliver_by;
+	envelope->by_mode = (uint8_t)by_mode;
+	envelope->by_trace = by_trace != 0;
+	envelope->priority = (uint8_t)priority;
+	return true;
+}
+
 enum err queue_envelope_begin(struct buf *out, const struct queue_envelope *envelope)
 {
 	enum err err;
@@ -74,7 +105,8 @@ enum err queue_envelope_begin(struct buf *out, const struct queue_envelope *enve
 	    (err = put_text(out, envelope->account)) != ERR_OK ||
 	    (err = put_text(out, envelope->log_id)) != ERR_OK ||
 	    (err = put_text(out, envelope->bounce)) != ERR_OK ||
-	    (err = put_text(out, envelope->envid)) != ERR_OK)
+	    (err = put_text(out, envelope->envid)) != ERR_OK ||
+	    (err = put_terms(out, envelope)) != ERR_OK)
 		return err;
 	return put_number(out, envelope->count, 4);
 }
@@ -111,15 +143,16 @@ bool queue_envelope_next(struct slice *rest, struct queue_recipient *recipient_o
 
 enum err queue_envelope_read(struct slice encoded, struct queue_envelope *envelope_out)
 {
-	struct queue_envelope envelope = {0};
+	struct queue_envelope envelope = {.auth = SLICE_LIT("")};
 	struct queue_recipient recipient;
 	uint64_t version, ret, count;
 	struct slice rest = encoded;
 
-	if (!take_number(&rest, 1, &version) || version != ENVELOPE_VERSION ||
-	    !take_number(&rest, 1, &ret) || !take_text(&rest, &envelope.sender) ||
-	    !take_text(&rest, &envelope.account) || !take_text(&rest, &envelope.log_id) ||
-	    !take_text(&rest, &envelope.bounce) || !take_text(&rest, &envelope.envid) ||
+	if (!take_number(&rest, 1, &version) || version < ENVELOPE_VERSION_MIN ||
+	    version > ENVELOPE_VERSION || !take_number(&rest, 1, &ret) ||
+	    !take_text(&rest, &envelope.sender) || !take_text(&rest, &envelope.account) ||
+	    !take_text(&rest, &envelope.log_id) || !take_text(&rest, &envelope.bounce) ||
+	    !take_text(&rest, &envelope.envid) || (version >= 2 && !take_terms(&rest, &envelope)) ||
 	    !take_number(&rest, 4, &count) || count > QUEUE_RECIPIENTS_MAX)
 		return ERR_CORRUPT;
 	envelope.ret = (uint8_t)ret;

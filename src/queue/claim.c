@@ -52,17 +52,24 @@ enum err claim_send(struct channel *relay, struct delivery *delivery)
 		err = ipc_list_add(&builder, IPC_REC_recipient, &out);
 		row++;
 	}
+	const struct rec_mail terms = {.sender = envelope.sender,
+				       .flags = mail->flags,
+				       .envid = envelope.envid,
+				       .ret = envelope.ret,
+				       .auth = envelope.auth,
+				       .release_at = envelope.release_at,
+				       .deliver_by = envelope.deliver_by,
+				       .by_mode = envelope.by_mode,
+				       .by_trace = envelope.by_trace,
+				       .priority = envelope.priority};
 	const struct msg_deliver msg = {.claim = delivery->claim,
 					.key = mail->id.key,
 					.random = slice_of(mail->id.random, MSGID_RANDOM),
 					.destination = name,
 					.attempt = attempt,
-					.sender = envelope.sender,
+					.mail = terms,
 					.account = envelope.account,
 					.recipients = ipc_list_view(&builder),
-					.flags = mail->flags,
-					.envid = envelope.envid,
-					.ret = envelope.ret,
 					.arrived = mail->arrived,
 					.size = mail->size,
 					.has_body = inline_body,

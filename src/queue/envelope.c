@@ -4,17 +4,24 @@
 #include <stdio.h>
 
 #include "grants.h"
-#include "intake.h"
+#include "ipc/message.h"
 
-bool envelope_make(struct buf *out, const char *hostname, const struct submission *s,
+bool envelope_make(struct buf *out, const char *hostname, const struct rec_submission *s,
 		   const struct grant_view *grant)
 {
-	struct queue_envelope envelope = {.sender = s->sender,
+	const struct rec_mail *mail = &s->mail;
+	struct queue_envelope envelope = {.sender = mail->sender,
 					  .account = grant->account,
 					  .log_id = s->log_id,
 					  .bounce = grant->bounce,
-					  .envid = s->envid,
-					  .ret = s->ret,
+					  .envid = mail->envid,
+					  .ret = mail->ret,
+					  .auth = mail->auth,
+					  .release_at = mail->release_at,
+					  .deliver_by = mail->deliver_by,
+					  .by_mode = mail->by_mode,
+					  .by_trace = mail->by_trace,
+					  .priority = mail->priority,
 					  .count = s->recipients.count};
 	struct ipc_list list = s->recipients;
 	struct rec_recipient recipient;

@@ -6,13 +6,13 @@
 #include "store/queue.h"
 
 struct grant_view;
-struct submission;
+struct rec_submission;
 
 /*
  * Encodes it into out, which is emptied first. Recipients without a domain are given ours. False:
  * a field is not what it must be: numbers that do not count upwards, an empty address or domain.
  */
-bool envelope_make(struct buf *out, const char *hostname, const struct submission *submission,
+bool envelope_make(struct buf *out, const char *hostname, const struct rec_submission *submission,
 		   const struct grant_view *grant);
 
 #endif

@@ -169,8 +169,8 @@ static bool owns_key(const struct front *front, uint64_t key)
 }
 
 /* ---- taking a message -------------------------------------------------------------------- */
-enum ipc_verdict front_accept(struct front *front, const struct submission *s, struct slice body,
-			      struct queue_mail **mail_out)
+enum ipc_verdict front_accept(struct front *front, const struct rec_submission *s,
+			      struct slice body, struct queue_mail **mail_out)
 {
 	struct intake *intake = front->intake;
 	struct queue *queue = intake->queue;
@@ -183,8 +183,8 @@ enum ipc_verdict front_accept(struct front *front, const struct submission *s, s
 		return IPC_BAD_MESSAGE;
 	if (!accepting.ok)
 		return accepting.code == 452 ? IPC_DISK_FULL : IPC_STORE_ERROR;
-	verdict = grants_use(queue->grants, s->grant, front->index, front->incarnation, s->sender,
-			     s->recipients, &grant);
+	verdict = grants_use(queue->grants, s->grant, front->index, front->incarnation,
+			     s->mail.sender, s->recipients, &grant);
 	if (verdict != IPC_STORED)
 		return verdict;
 	if (!envelope_make(&intake->scratch, queue_config(queue)->hostname, s, &grant)) {
@@ -197,7 +197,7 @@ enum ipc_verdict front_accept(struct front *front, const struct submission *s, s
 	mail->arrived = os_wall_ms();
 	mail->expires = mail->arrived + (int64_t)queue_config(queue)->queue.expire;
 	mail->size = body.len;
-	mail->flags = s->flags & ~(uint32_t)IPC_MAIL_BOUNCE; /* those are made here */
+	mail->flags = s->mail.flags & ~(uint32_t)IPC_MAIL_BOUNCE; /* those are made here */
 	mail->recipients = s->recipients.count;
 	*mail_out = mail;
 	return IPC_STORED;
@@ -263,20 +263,11 @@ static enum err on_submit(struct front *front, struct slice payload)
 
 	if (err != ERR_OK)
 		return err;
-	const struct submission submission = {.key = msg.key,
-					      .grant = msg.grant,
-					      .random = msg.random,
-					      .log_id = msg.log_id,
-					      .sender = msg.sender,
-					      .envid = msg.envid,
-					      .recipients = msg.recipients,
-					      .flags = msg.flags,
-					      .ret = msg.ret};
-	verdict = front_accept(front, &submission, slice_of(msg.body.ptr, msg.body.len), &mail);
+	verdict = front_accept(front, &msg.submission, slice_of(msg.body.ptr, msg.body.len), &mail);
 	if (verdict == IPC_STORED) {
-		front_put(front, mail, msg.grant, (uint32_t)payload.len);
+		front_put(front, mail, msg.submission.grant, (uint32_t)payload.len);
 	} else {
-		front_verdict(front, msg.key, verdict, "");
+		front_verdict(front, msg.submission.key, verdict, "");
 		front_credit(front, (uint32_t)payload.len, 1);
 	}
 	return ERR_OK;
@@ -389,17 +380,8 @@ static enum err on_open(struct front *front, struct slice payload)
 
 	if (err != ERR_OK)
 		return err;
-	const struct submission submission = {.key = msg.key,
-					      .grant = msg.grant,
-					      .random = msg.random,
-					      .log_id = msg.log_id,
-					      .sender = msg.sender,
-					      .envid = msg.envid,
-					      .recipients = msg.recipients,
-					      .flags = msg.flags,
-					      .ret = msg.ret};
 	front_credit(front, (uint32_t)payload.len, 1); /* the envelope is in memory, bounded */
-	return upload_open(&front->uploads, front, &submission);
+	return upload_open(&front->uploads, front, &msg.submission);
 }
 
 static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,

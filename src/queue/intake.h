@@ -13,6 +13,7 @@ struct front;
 struct intake;
 struct queue;
 struct queue_mail;
+struct rec_submission;
 
 struct intake *intake_new(struct queue *queue);
 void intake_free(struct intake **intake);
@@ -39,19 +40,11 @@ void front_credit(struct front *front, uint32_t bytes, uint32_t messages);
  */
 void front_put(struct front *front, struct queue_mail *mail, uint64_t grant, uint32_t credit);
 
-/* Common to SUBMIT and SUBMIT_OPEN. */
-struct submission {
-	uint64_t key, grant;
-	struct slice random, log_id, sender, envid;
-	struct ipc_list recipients;
-	uint32_t flags;
-	uint8_t ret;
-};
 /*
  * Judges it and, if it may be taken, makes a mail of it with this body (NULL pointer: none yet).
  * The budget is used; grants_give_back if it comes to nothing.
  */
-enum ipc_verdict front_accept(struct front *front, const struct submission *submission,
+enum ipc_verdict front_accept(struct front *front, const struct rec_submission *submission,
 			      struct slice body, struct queue_mail **mail_out);
 
 #endif

@@ -195,7 +195,7 @@ static struct upload *find(struct upload *uploads, uint64_t key)
 }
 
 enum err upload_open(struct upload **uploads, struct front *front,
-		     const struct submission *submission)
+		     const struct rec_submission *submission)
 {
 	struct upload *upload;
 

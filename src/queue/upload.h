@@ -14,7 +14,7 @@ struct upload;
 
 /* *uploads: those of one front. ERR_EXISTS: the key is in use; the channel ends. */
 enum err upload_open(struct upload **uploads, struct front *front,
-		     const struct submission *submission);
+		     const struct rec_submission *submission);
 /* payloads of SUBMIT_CHUNK, SUBMIT_END, SUBMIT_ABORT. ERR_NOT_FOUND: nothing was opened. */
 enum err upload_chunk(struct upload *uploads, struct front *front, struct slice payload);
 enum err upload_end(struct upload *uploads, struct front *front, struct slice payload);

@@ -32,7 +32,31 @@ static enum err copy_recipients(struct delivery *delivery, struct ipc_list list)
 
 		recipient->n = record.n;
 		err = arena_copy(&delivery->arena, record.address, &recipient->address);
+		if (err == ERR_OK)
+			err = arena_copy(&delivery->arena, record.orcpt, &recipient->terms.orcpt);
+		recipient->terms.notify = record.notify;
 	}
+	return err;
+}
+
+static enum err copy_terms(struct delivery *delivery, const struct rec_mail *mail)
+{
+	struct smtp_mail_terms *terms = &delivery->terms;
+	enum err err = arena_copy(&delivery->arena, mail->envid, &terms->envid);
+
+	if (err == ERR_OK)
+		err = arena_copy(&delivery->arena, mail->auth, &terms->auth);
+	if (mail->ret > SMTP_RET_HDRS || mail->by_mode > SMTP_BY_NOTIFY ||
+	    mail->priority > 10 + SMTP_PRIORITY_MAX)
+		return ERR_RANGE;
+	terms->utf8 = (mail->flags & IPC_MAIL_UTF8) != 0;
+	terms->require_tls = (mail->flags & IPC_MAIL_REQUIRETLS) != 0;
+	terms->ret = (enum smtp_ret)mail->ret;
+	terms->by = (enum smtp_by)mail->by_mode;
+	terms->by_trace = mail->by_trace;
+	terms->has_priority = mail->priority != 0;
+	terms->priority = (int8_t)(mail->priority != 0 ? (int)mail->priority - 10 : 0);
+	delivery->deliver_by = mail->deliver_by;
 	return err;
 }
 
@@ -45,7 +69,7 @@ enum err delivery_new(struct relay *relay, const struct msg_deliver *msg,
 	delivery->relay = relay;
 	delivery->claim = msg->claim;
 	delivery->key = delivery->id.key = msg->key;
-	delivery->flags = msg->flags;
+	delivery->flags = msg->mail.flags;
 	delivery->attempt = msg->attempt;
 	delivery->arrived = msg->arrived;
 	delivery->size = msg->size;
@@ -58,7 +82,9 @@ enum err delivery_new(struct relay *relay, const struct msg_deliver *msg,
 	if (err == ERR_OK)
 		err = arena_copy(&delivery->arena, msg->destination, &delivery->destination);
 	if (err == ERR_OK)
-		err = arena_copy(&delivery->arena, msg->sender, &delivery->sender);
+		err = arena_copy(&delivery->arena, msg->mail.sender, &delivery->sender);
+	if (err == ERR_OK)
+		err = copy_terms(delivery, &msg->mail);
 	if (err == ERR_OK && msg->has_body)
 		err = arena_copy(&delivery->arena, msg->body, &delivery->body);
 	if (err == ERR_OK)
@@ -226,7 +252,8 @@ void job_taken(struct job *job, struct connection *connection)
 	for (uint32_t i = 0; i < job->count; i++) {
 		if (job->recipients[i].outcome)
 			continue;
-		job->addresses[open] = job->recipients[i].address;
+		job->addresses[open] = (struct smtp_client_recipient){job->recipients[i].address,
+								      job->recipients[i].terms};
 		job->open[open++] = i;
 	}
 	job->envelope = (struct smtp_client_envelope){
@@ -235,6 +262,7 @@ void job_taken(struct job *job, struct connection *connection)
 		.recipient_count = open,
 		.size = delivery->size,
 		.body_8bit = delivery->flags & IPC_MAIL_8BIT,
+		.terms = delivery->terms,
 	};
 	job_body_begin(job);
 }

@@ -33,6 +33,7 @@ enum job_state { JOB_ROUTING, JOB_WAITING, JOB_SENDING, JOB_AT_DOT, JOB_CAPTURIN
 struct delivery_recipient {
 	uint32_t n;
 	struct slice address;
+	struct smtp_rcpt_terms terms;
 	const struct config_route *route; /* in force when the delivery began; NULL: mx */
 	struct outcome *outcome;          /* NULL: no result yet */
 };
@@ -42,7 +43,7 @@ struct job {
 	struct delivery_recipient *recipients;
 	uint32_t count;
 	/* of the envelope under way: those that have no result yet, and which they are */
-	struct slice *addresses;
+	struct smtp_client_recipient *addresses;
 	uint32_t *open;
 	enum job_state state;
 	struct smtp_client_envelope envelope;
@@ -76,6 +77,8 @@ struct delivery {
 	uint64_t claim, key;
 	struct msgid id;
 	struct slice destination, sender;
+	struct smtp_mail_terms terms;
+	int64_t deliver_by; /* ms since 1970, if terms.by is set */
 	uint32_t flags, attempt;
 	int64_t arrived;
 	uint64_t size;

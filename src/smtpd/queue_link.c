@@ -131,16 +131,38 @@ static struct slice random_of(const struct transaction *transaction)
 	return slice_of(transaction->id.random, sizeof(transaction->id.random));
 }
 
-static enum err send_open(struct queue_link *link, struct transaction *transaction)
+/* What queue is told of a message before its body. */
+static struct rec_submission submission_of(const struct transaction *transaction)
 {
-	const struct msg_submit_open msg = {
+	const struct smtp_mail_terms *terms = &transaction->terms;
+
+	return (struct rec_submission){
 		.key = transaction->id.key,
 		.random = random_of(transaction),
 		.grant = transaction->grant,
 		.log_id = slice_str(transaction->accepted->log_id),
-		.sender = slice_str(transaction->sender),
+		.mail =
+			{
+				.sender = slice_str(transaction->sender),
+				.flags = transaction->flags,
+				.envid = terms->envid,
+				.ret = (uint8_t)terms->ret,
+				.auth = terms->auth,
+				.release_at = transaction->release_at,
+				.deliver_by = transaction->deliver_by,
+				.by_mode = (uint8_t)terms->by,
+				.by_trace = terms->by_trace,
+				.priority =
+					(uint8_t)(terms->has_priority ? terms->priority + 10 : 0),
+			},
 		.recipients = ipc_list_view(&transaction->recipients),
-		.flags = transaction->flags,
+	};
+}
+
+static enum err send_open(struct queue_link *link, struct transaction *transaction)
+{
+	const struct msg_submit_open msg = {
+		.submission = submission_of(transaction),
 		.size_hint = transaction->size_hint,
 	};
 	enum err err = channel_send(link->channel, IPC_SUBMIT_OPEN, &msg);
@@ -176,13 +198,7 @@ enum err queue_link_chunk(struct queue_link *link, struct transaction *transacti
 static enum err send_whole(struct queue_link *link, struct transaction *transaction)
 {
 	const struct msg_submit msg = {
-		.key = transaction->id.key,
-		.random = random_of(transaction),
-		.grant = transaction->grant,
-		.log_id = slice_str(transaction->accepted->log_id),
-		.sender = slice_str(transaction->sender),
-		.recipients = ipc_list_view(&transaction->recipients),
-		.flags = transaction->flags,
+		.submission = submission_of(transaction),
 		.body = buf_data(&transaction->chunk),
 	};
 	enum err err = channel_send(link->channel, IPC_SUBMIT, &msg);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "events.h"
 #include "os/log.h"
+#include "os/os.h"
 #include "policy/rights.h"
 #include "queue_link.h"
 #include "session.h"
@@ -27,6 +28,8 @@ static void free_transaction(struct transaction *transaction)
 	buf_release(&transaction->chunk);
 	mem_free(transaction->account);
 	mem_free(transaction->sender);
+	mem_free((char *)(uintptr_t)transaction->terms.envid.ptr);
+	mem_free((char *)(uintptr_t)transaction->terms.auth.ptr);
 	mem_free(transaction->first_recipient);
 	mem_free(transaction->verdict);
 	mem_free(transaction->accepted);
@@ -127,6 +130,32 @@ static bool stranger_may_mail(struct session *session, struct slice sender)
 	return false;
 }
 
+static struct slice own_copy(struct slice text)
+{
+	return slice_of(mem_strndup(text.ptr, text.len), text.len);
+}
+
+/* What MAIL asked for, with times made absolute. */
+static void take_terms(struct transaction *transaction, const struct smtp_mail *mail)
+{
+	struct smtp_mail_terms *terms = &transaction->terms;
+	int64_t now = os_wall_ms();
+
+	*terms = mail->terms;
+	terms->envid = own_copy(mail->terms.envid);
+	/* What a stranger says of who somebody is goes no further (confAUTH_OPTIONS A). */
+	terms->auth = transaction->session->login != NULL ? own_copy(mail->terms.auth)
+							  : own_copy(SLICE_LIT(""));
+	transaction->release_at = mail->hold_until;
+	if (mail->hold_for != 0)
+		transaction->release_at = now + (int64_t)mail->hold_for * 1000;
+	if (terms->by != SMTP_BY_NONE)
+		transaction->deliver_by = now + mail->by_seconds * 1000;
+	transaction->flags |= (mail->body_8bit ? IPC_MAIL_8BIT : 0u) |
+			      (terms->utf8 ? IPC_MAIL_UTF8 : 0u) |
+			      (terms->require_tls ? IPC_MAIL_REQUIRETLS : 0u);
+}
+
 void transaction_mail(struct session *session, const struct smtp_mail *mail)
 {
 	struct slice sender = smtp_address_text(&mail->sender);
@@ -155,8 +184,8 @@ void transaction_mail(struct session *session, const struct smtp_mail *mail)
 	transaction->account = mem_strdup(session->login != NULL ? session->login->account : "");
 	transaction->grant = session->login != NULL ? session->login->grant
 						    : auth_link_standing_grant(smtpd->auth);
-	transaction->flags = (mail->body_8bit ? IPC_MAIL_8BIT : 0u) |
-			     (session->login != NULL ? IPC_MAIL_LOGIN : 0u);
+	transaction->flags = session->login != NULL ? IPC_MAIL_LOGIN : 0u;
+	take_terms(transaction, mail);
 	transaction->size_hint = mail->size;
 	ipc_list_begin(&transaction->recipients, IPC_FRAME_MAX - 2 * IPC_CHUNK);
 	header_gather_init(&transaction->gather);
@@ -208,7 +237,8 @@ void transaction_rcpt(struct session *session, const struct smtp_rcpt *rcpt)
 {
 	struct transaction *transaction = session->transaction;
 	struct slice address = smtp_address_text(&rcpt->address);
-	struct rec_recipient record = {.address = address, .orcpt = SLICE_LIT("")};
+	struct rec_recipient record = {
+		.address = address, .notify = rcpt->terms.notify, .orcpt = rcpt->terms.orcpt};
 	struct refusal refusal = {.code = 452, .status = "4.5.3", .text = "Too many recipients"};
 	const struct refusal *why;
 

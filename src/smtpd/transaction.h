@@ -19,6 +19,7 @@
 #include "base/msgid.h"
 #include "ipc/message.h"
 #include "message/header.h"
+#include "smtp/terms.h"
 
 struct session;
 struct smtp_mail;
@@ -58,6 +59,10 @@ struct transaction {
 	struct ipc_list_builder recipients;
 	char *first_recipient; /* NULL: none yet */
 	uint32_t flags;        /* enum ipc_mail_flag */
+	/* What else was asked for in MAIL; its slices are the transaction's own. */
+	struct smtp_mail_terms terms;
+	int64_t release_at; /* ms since 1970; 0: at once */
+	int64_t deliver_by; /* ms since 1970, if terms.by is set */
 	uint64_t size_hint;
 	struct msgid id;         /* from DATA on */
 	uint32_t incarnation;    /* of the queue that gave the key */

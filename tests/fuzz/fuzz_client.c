@@ -27,8 +27,11 @@ struct world {
 	unsigned transactions;
 };
 
-static const struct slice recipients[] = {
-	{"a@b.example", 11}, {"c@d.example", 11}, {"\"x\"@e.example", 13}};
+static const struct smtp_client_recipient recipients[] = {
+	{.address = {"a@b.example", 11}},
+	{.address = {"c@d.example", 11}},
+	{.address = {"\"x\"@e.example", 13}},
+};
 
 static unsigned chance(struct world *world, unsigned of)
 {
@@ -59,7 +62,7 @@ static void start(struct world *world)
 		return;
 	}
 	envelope = (struct smtp_client_envelope){
-		.sender = recipients[0],
+		.sender = recipients[0].address,
 		.recipients = recipients,
 		.recipient_count = 1 + chance(world, 3),
 		.size = chance(world, 3000),

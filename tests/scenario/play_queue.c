@@ -266,7 +266,8 @@ static const struct channel_handlers master_handlers = {.message = on_master, .e
 static void deliver(char *args)
 {
 	static const unsigned char random[12] = "0123456789a";
-	struct msg_deliver msg = {.attempt = 1, .arrived = 1790000000000, .flags = IPC_MAIL_8BIT};
+	struct msg_deliver msg = {
+		.attempt = 1, .arrived = 1790000000000, .mail = {.flags = IPC_MAIL_8BIT}};
 	char destination[256], sender[256], recipients[4096], file[512], how[16];
 	struct ipc_list_builder list;
 	struct slice rest, one;
@@ -278,7 +279,7 @@ static void deliver(char *args)
 	msg.key = msg.claim + 1000;
 	msg.random = slice_of(random, sizeof(random));
 	msg.destination = slice_str(destination);
-	msg.sender = strcmp(sender, "-") ? slice_str(sender) : SLICE_LIT("");
+	msg.mail.sender = strcmp(sender, "-") ? slice_str(sender) : SLICE_LIT("");
 	ipc_list_begin(&list, 1 << 20);
 	rest = slice_str(recipients);
 	for (uint32_t n = 0; slice_split(&rest, ',', &one); n++)

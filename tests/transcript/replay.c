@@ -158,7 +158,7 @@ static void describe_question(struct buf *out, const struct smtp_server_event *e
 		if (event->mail->size != 0)
 			buf_printf(out, " size=%llu", (unsigned long long)event->mail->size);
 		buf_append_str(out, event->mail->body_8bit ? " 8bit" : "");
-		buf_append_str(out, event->mail->has_auth ? " auth" : "");
+		buf_append_str(out, event->mail->terms.auth.len != 0 ? " auth" : "");
 		break;
 	case SMTP_SERVER_RCPT:
 		buf_append_str(out, "rcpt <");

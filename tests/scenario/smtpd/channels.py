@@ -24,7 +24,7 @@ def _table():
     heads = re.split(r"^(?=RECORD\(|MESSAGE\()", text, flags=re.M)[1:]
     for head in heads:
         fields = [(kind, [a.strip() for a in args.split(",")])
-                  for kind, args in re.findall(r"\b(U8|U16|U32|U64|I64|BOOL|TEXT|BYTES|LIST)\(([^()]*)\)", head)]
+                  for kind, args in re.findall(r"\b(U8|U16|U32|U64|I64|BOOL|TEXT|BYTES|LIST|REC)\(([^()]*)\)", head)]
         if head.startswith("RECORD"):
             records[re.match(r"RECORD\(\s*(\w+)", head).group(1)] = fields
         else:
@@ -37,19 +37,22 @@ RECORDS, MESSAGES = _table()
 NAMES = {number: name for name, (number, _, _) in MESSAGES.items()}
 
 
-def _encode(fields, values):
+def _encode(fields, values, whole=True):
+    """Fields of a record that is part of another may be given as if they were the outer one's."""
     out = b""
     for kind, args in fields:
         value = values.pop(args[0], None)
         if kind in NUMBERS:
             out += struct.pack(NUMBERS[kind], int(value or 0))
+        elif kind == "REC":
+            out += _encode(RECORDS[args[1]], values, whole=False)
         elif kind == "LIST":
             body = b"".join(_encode(RECORDS[args[1]], dict(record)) for record in value or [])
             out += struct.pack("=II", len(value or []), len(body)) + body
         else:
             data = value.encode() if isinstance(value, str) else bytes(value or b"")
             out += struct.pack("=I", len(data)) + data
-    assert not values, f"unknown fields: {values}"
+    assert not whole or not values, f"unknown fields: {values}"
     return out
 
 
@@ -67,6 +70,9 @@ def _decode(fields, data, at):
             size = struct.calcsize(NUMBERS[kind])
             values[args[0]] = struct.unpack_from(NUMBERS[kind], data, at)[0]
             at += size
+        elif kind == "REC":
+            inner, at = _decode(RECORDS[args[1]], data, at)
+            values.update(inner)
         elif kind == "LIST":
             count, size = struct.unpack_from("=II", data, at)
             at, end, records = at + 8, at + 8 + size, []

@@ -315,25 +315,25 @@ uint64_t world_submit(struct world *world, uint64_t grant, const char *sender,
 
 	world_random(key, random);
 	list_recipients(recipients, &list);
+	const struct rec_submission submission = {
+		.key = key,
+		.random = slice_of(random, MSGID_RANDOM),
+		.grant = grant,
+		.log_id = SLICE_LIT("session1"),
+		.mail =
+			{
+				.sender = slice_str(sender),
+				.envid = SLICE_LIT(""),
+				.auth = SLICE_LIT(""),
+			},
+		.recipients = ipc_list_view(&list),
+	};
 	if (body.len <= IPC_CHUNK) {
-		const struct msg_submit msg = {.key = key,
-					       .random = slice_of(random, MSGID_RANDOM),
-					       .grant = grant,
-					       .log_id = SLICE_LIT("session1"),
-					       .sender = slice_str(sender),
-					       .recipients = ipc_list_view(&list),
-					       .envid = SLICE_LIT(""),
-					       .body = body};
+		const struct msg_submit msg = {.submission = submission, .body = body};
 
 		end_send(&world->smtpd, IPC_SUBMIT, &msg);
 	} else {
-		const struct msg_submit_open open = {.key = key,
-						     .random = slice_of(random, MSGID_RANDOM),
-						     .grant = grant,
-						     .log_id = SLICE_LIT("session1"),
-						     .sender = slice_str(sender),
-						     .recipients = ipc_list_view(&list),
-						     .envid = SLICE_LIT("")};
+		const struct msg_submit_open open = {.submission = submission};
 		const struct msg_submit_end end = {.key = key, .size = body.len};
 
 		end_send(&world->smtpd, IPC_SUBMIT_OPEN, &open);

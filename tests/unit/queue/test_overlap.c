@@ -80,7 +80,7 @@ static void refused_while_the_body_is_read(void **state)
 		struct ipc_list list = deliver.recipients;
 		struct rec_recipient recipient;
 
-		if (deliver.sender.len == 0) { /* a bounce */
+		if (deliver.mail.sender.len == 0) { /* a bounce */
 			bounced++;
 			if (deliver.has_body)
 				assert_true(slice_search(deliver.body, SLICE_LIT("no such user")) <

@@ -39,7 +39,7 @@ static void deliver_one(void **state)
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	assert_int_equal(deliver.key, key);
 	assert_true(slice_is(deliver.destination, "sink.example"));
-	assert_true(slice_is(deliver.sender, "alice@example.org"));
+	assert_true(slice_is(deliver.mail.sender, "alice@example.org"));
 	assert_true(deliver.has_body && slice_equal(deliver.body, small));
 	assert_int_equal(deliver.attempt, 1);
 	assert_int_equal(deliver.recipients.count, 1);
@@ -175,10 +175,10 @@ static void failure_bounces_once(void **state)
 	assert_int_equal(deliver.recipients.count, 2);
 	world_result(world, &deliver, IPC_FAILED, "550 no such user here", false);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
-	assert_int_equal(deliver.sender.len, 0);
+	assert_int_equal(deliver.mail.sender.len, 0);
 	assert_true(slice_is(deliver.destination, "example.org"));
 	assert_int_equal(deliver.recipients.count, 1);
-	assert_true((deliver.flags & IPC_MAIL_BOUNCE) != 0);
+	assert_true((deliver.mail.flags & IPC_MAIL_BOUNCE) != 0);
 	assert_true(slice_search(deliver.body, SLICE_LIT("a@sink.example")) < deliver.body.len);
 	assert_true(slice_search(deliver.body, SLICE_LIT("b@sink.example")) < deliver.body.len);
 	assert_true(slice_search(deliver.body, SLICE_LIT("no such user here")) < deliver.body.len);
@@ -245,7 +245,7 @@ static void expiry_bounces(void **state)
 		end_expect(&world->relay, IPC_DELIVER, &deliver);
 		if (slice_is(deliver.destination, "example.org")) {
 			bounces++;
-			assert_int_equal(deliver.sender.len, 0);
+			assert_int_equal(deliver.mail.sender.len, 0);
 			assert_true(slice_search(deliver.body, SLICE_LIT("bob@dead.example")) <
 				    deliver.body.len);
 			world_result(world, &deliver, IPC_DELIVERED, "ok", false);

@@ -104,9 +104,12 @@ static void start_ready(struct session *session, const char *ehlo_reply)
 
 #define ALL_OFFERS "250-them\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME\r\n"
 
-static const struct slice one_recipient[] = {{"c@d.example", 11}};
-static const struct slice three_recipients[] = {
-	{"a@d.example", 11}, {"b@d.example", 11}, {"c@d.example", 11}};
+static const struct smtp_client_recipient one_recipient[] = {{.address = {"c@d.example", 11}}};
+static const struct smtp_client_recipient three_recipients[] = {
+	{.address = {"a@d.example", 11}},
+	{.address = {"b@d.example", 11}},
+	{.address = {"c@d.example", 11}},
+};
 static const struct smtp_client_envelope one = {
 	.sender = {"s@us.example", 12},
 	.recipients = one_recipient,
@@ -461,7 +464,8 @@ static void addresses(void **state)
 	(void)state;
 	start_ready(&session, ALL_OFFERS);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct slice recipients[] = {slice_str("ok@c"), slice_str(bad[i])};
+		struct smtp_client_recipient recipients[] = {{.address = slice_str("ok@c")},
+							     {.address = slice_str(bad[i])}};
 		struct smtp_client_envelope envelope = {
 			.recipients = recipients, .recipient_count = 2, .sender = {"s@c", 3}};
 
@@ -606,7 +610,7 @@ static void output_is_bounded(void **state)
 static void many_recipients(void **state)
 {
 	enum { COUNT = 1000 };
-	static struct slice recipients[COUNT];
+	static struct smtp_client_recipient recipients[COUNT];
 	static char names[COUNT][16];
 	struct smtp_client_envelope envelope = {
 		.sender = {"s@c", 3}, .recipients = recipients, .recipient_count = COUNT};
@@ -616,7 +620,7 @@ static void many_recipients(void **state)
 	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		snprintf(names[i], sizeof(names[i]), "r%d@c", i);
-		recipients[i] = slice_str(names[i]);
+		recipients[i].address = slice_str(names[i]);
 	}
 	start_ready(&session, ALL_OFFERS);
 	assert_int_equal(smtp_client_send(session.client, &envelope), ERR_OK);

@@ -162,7 +162,7 @@ static void what_the_caller_sees(void **state)
 	assert_int_equal(event.type, SMTP_SERVER_MAIL);
 	assert_string_equal(event.mail->sender.text, "A@b.example");
 	assert_int_equal(event.mail->size, 7);
-	assert_true(event.mail->body_8bit && event.mail->has_auth);
+	assert_true(event.mail->body_8bit && event.mail->terms.auth.len != 0);
 	assert_false(smtp_server_next(peer.server, &event)); /* until it is answered */
 	assert_int_equal(smtp_server_phase(peer.server), SMTP_PHASE_ANSWER);
 	smtp_server_answer(peer.server, 250, "2.1.0", "OK");
