@@ -109,6 +109,12 @@ enum ipc_scope { /* whom the result is about, so that others need not be tried i
 		 IPC_SCOPE_OURS, /* our own configuration: bounces nothing */
 };
 
+enum ipc_taken { /* by whom a delivered recipient was taken: who makes reports of success */
+	IPC_TAKEN_FINAL = 1, /* it lies in a mailbox (LMTP, capture) */
+	IPC_TAKEN_DSN,       /* a server that offers DSN and was told what is asked for */
+	IPC_TAKEN_PLAIN,     /* a server that does not: "relayed" is ours to report (RFC 3461 5.2.2) */
+};
+
 enum ipc_verdict { /* of a submission */
 		   IPC_STORED = 1,
 		   IPC_NO_GRANT,   /* the grant is not live on this smtpd: 421 at the next MAIL */
