@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/network.h"
 #include "config/settings.h"
 
 struct config *config_new(void)
@@ -63,4 +64,15 @@ bool config_user(const struct config *config, const char *process, char user_out
 const char *config_domain(const struct config *config)
 {
 	return config->domain != NULL ? config->domain : config->hostname;
+}
+
+bool config_networks_have(const struct strings *networks, struct slice address)
+{
+	struct network network;
+
+	for (size_t i = 0; i < networks->count; i++)
+		if (network_read(slice_str(networks->items[i]), &network) == ERR_OK &&
+		    network_has(&network, address))
+			return true;
+	return false;
 }

@@ -139,6 +139,11 @@ void config_runtime_path(const struct config *config, const char *name, char pat
  * is empty, no process changes its user.
  */
 bool config_user(const struct config *config, const char *process, char user_out[256]);
+/*
+ * Does one of the networks of a NETWORKS setting have the address? Numeric, without port, as
+ * logged; a zone (fe80::1%eth0) is not looked at.
+ */
+bool config_networks_have(const struct strings *networks, struct slice address);
 /* "example.org" of account names: domain if set, else hostname. */
 const char *config_domain(const struct config *config);
 

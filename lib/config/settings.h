@@ -34,6 +34,7 @@ enum setting_type {
 	SET_ADDRESSES,
 	SET_PATTERNS,
 	SET_RESOLVERS,
+	SET_NETWORKS,
 };
 
 struct setting {

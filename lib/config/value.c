@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/network.h"
 #include "base/utf8.h"
 
 struct unit {
@@ -52,6 +53,7 @@ static const char *type_form(enum setting_type type)
 		[SET_ADDRESSES] = "an address and port such as *:587, 192.0.2.1:25 or [::1]:smtp",
 		[SET_PATTERNS] = "an address or pattern such as alice@example.org or *@example.org",
 		[SET_RESOLVERS] = "an address such as 127.0.0.1 or 127.0.0.1@5353",
+		[SET_NETWORKS] = "a network such as 192.0.2.0/24 or 2001:db8::/32, or an address",
 	};
 
 	return forms[type];
@@ -145,6 +147,13 @@ static bool is_resolver(struct slice text)
 	return is_ip_text(slice_head(text, at));
 }
 
+static bool is_network(struct slice text)
+{
+	struct network network;
+
+	return network_read(text, &network) == ERR_OK;
+}
+
 static bool has_form(enum setting_type type, struct slice text)
 {
 	switch (type) {
@@ -164,6 +173,8 @@ static bool has_form(enum setting_type type, struct slice text)
 		return is_pattern(text);
 	case SET_RESOLVERS:
 		return is_resolver(text);
+	case SET_NETWORKS:
+		return is_network(text);
 	default:
 		return true;
 	}
@@ -186,6 +197,8 @@ static bool is_clean(struct slice text)
 
 enum err value_check(enum setting_type type, struct slice text, char *why)
 {
+	char network[NETWORK_TEXT_MAX];
+
 	if (text.len > VALUE_TEXT_MAX)
 		return complain(ERR_RANGE, why, "is longer than %d bytes", VALUE_TEXT_MAX);
 	if (!is_clean(text))
@@ -200,6 +213,12 @@ enum err value_check(enum setting_type type, struct slice text, char *why)
 		return complain(ERR_SYNTAX, why,
 				"is \"%.*s\"; for all addresses of the domain write *@%.*s",
 				SLICE_ARG(text), SLICE_ARG(text));
+	if (type == SET_NETWORKS && network_correct(text, network) == ERR_OK)
+		return complain(
+			ERR_SYNTAX, why,
+			"is \"%.*s\", an address within a network; write %s for the network, "
+			"or the address without /",
+			SLICE_ARG(text), network);
 	return complain(ERR_SYNTAX, why, "is \"%.*s\"; expected %s", SLICE_ARG(text),
 			type_form(type));
 }
