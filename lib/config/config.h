@@ -29,6 +29,7 @@ struct config_listen {
 	struct strings address; /* "*:587", "[::1]:2587", "127.0.0.1:smtp" */
 	enum tls_mode tls;
 	enum auth_mode auth;
+	struct strings clear_auth_from; /* networks that may log in without TLS */
 };
 
 struct config_relay {

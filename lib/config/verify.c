@@ -90,6 +90,29 @@ static void verify_address(struct verifier *verifier, size_t listen, size_t numb
 	}
 }
 
+static void verify_clear_auth(struct verifier *verifier, const struct config_listen *listen)
+{
+	bool any = listen->clear_auth_from.count != 0;
+
+	if (listen->tls == TLS_MODE_NONE && listen->auth == AUTH_MODE_REQUIRED && !any)
+		complain(verifier,
+			 "listen \"%s\": nobody could log in: passwords are not taken without TLS; "
+			 "set tls = \"starttls\" or \"implicit\", or name the clients that may "
+			 "in clear_auth_from",
+			 listen->name);
+	if (any && listen->auth == AUTH_MODE_OFF)
+		complain(verifier,
+			 "listen \"%s\": clear_auth_from is of no use with auth = \"off\"; take it "
+			 "out, or allow logins",
+			 listen->name);
+	if (any && listen->tls == TLS_MODE_IMPLICIT)
+		complain(verifier,
+			 "listen \"%s\": clear_auth_from is of no use with tls = \"implicit\": "
+			 "there is no clear text; name the clients in a listen section with tls = "
+			 "\"starttls\" or \"none\"",
+			 listen->name);
+}
+
 static void verify_listens(struct verifier *verifier)
 {
 	const struct config *config = verifier->config;
@@ -100,12 +123,7 @@ static void verify_listens(struct verifier *verifier)
 
 		for (size_t n = 0; n < listen->address.count; n++)
 			verify_address(verifier, i, n);
-		if (listen->tls == TLS_MODE_NONE && listen->auth == AUTH_MODE_REQUIRED)
-			complain(verifier,
-				 "listen \"%s\": nobody could log in: passwords are never taken "
-				 "without TLS; "
-				 "set tls = \"starttls\" or \"implicit\"",
-				 listen->name);
+		verify_clear_auth(verifier, listen);
 		tls = tls || listen->tls != TLS_MODE_NONE;
 	}
 	if (!tls)

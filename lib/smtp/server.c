@@ -381,6 +381,7 @@ void smtp_server_tls_done(struct smtp_server *server)
 		return;
 	server->question = 0;
 	server->tls = true;
+	server->authenticated = false; /* in clear, where that is allowed (RFC 3207 4.2) */
 	server->esmtp = false;
 	MEM_FREE(server->helo);
 	smtp_framer_wipe(&server->framer);

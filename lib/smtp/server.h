@@ -35,6 +35,7 @@ struct smtp_server_options {
 	enum smtp_auth_need auth;
 	bool starttls;            /* STARTTLS can be done */
 	bool tls;                 /* TLS is on from the start (implicit) */
+	bool auth_in_clear;       /* AUTH also without TLS: the administrator named this client */
 	bool bare_newline_repair; /* LF to CRLF for those who are logged in, else refuse (A2) */
 	uint64_t message_size;    /* bytes; announced by SIZE */
 	uint32_t recipients;      /* per transaction */

@@ -15,8 +15,9 @@
 
 bool server_offers_auth(const struct smtp_server *server)
 {
-	return server->tls && server->options.auth != SMTP_AUTH_OFF &&
-	       server->options.mechanisms != NULL && server->options.mechanisms[0] != '\0';
+	return (server->tls || server->options.auth_in_clear) &&
+	       server->options.auth != SMTP_AUTH_OFF && server->options.mechanisms != NULL &&
+	       server->options.mechanisms[0] != '\0';
 }
 
 void server_auth_forget(struct smtp_server *server)
@@ -48,7 +49,7 @@ static const char *not_now(const struct smtp_server *server)
 {
 	if (server->options.auth == SMTP_AUTH_OFF)
 		return "503 5.7.0 Authentication is on ports 465 and 587";
-	if (!server->tls)
+	if (!server->tls && !server->options.auth_in_clear)
 		return "538 5.7.11 Encryption required: turn on TLS in the mail program";
 	if (server->helo == NULL)
 		return "503 5.5.1 Send EHLO first";

@@ -280,6 +280,24 @@ static void step(struct login *login, bool has_token, struct slice token)
 	}
 }
 
+/*
+ * A login in clear is for those listeners and clients only that the configuration names for it:
+ * that does not rest on the word of smtpd.
+ */
+static bool clear_is_allowed(const struct front *front, const struct msg_auth_start *msg)
+{
+	const struct config *config = auth_config(front->auth);
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct config_listen *listen = &config->listens[i];
+
+		if (slice_is(msg->listener, listen->name))
+			return listen->auth != AUTH_MODE_OFF &&
+			       config_networks_have(&listen->clear_auth_from, msg->client);
+	}
+	return false;
+}
+
 enum err login_start(struct front *front, const struct msg_auth_start *msg)
 {
 	static const struct slice NOBODY = {"", 0};
@@ -288,7 +306,7 @@ enum err login_start(struct front *front, const struct msg_auth_start *msg)
 
 	if (find(front, msg->session) != NULL || (!msg->has_token && msg->token.len > 0))
 		return ERR_SYNTAX;
-	if (!msg->tls) {
+	if (!msg->tls && !clear_is_allowed(front, msg)) {
 		/* The token is not even looked at (B7). */
 		send_failure(front, msg->session, &NEEDS_TLS, NOBODY, "no-tls");
 		return ERR_OK;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/network.h"
 #include "cli/common.h"
 #include "cli/offline.h"
 #include "config/parse.h"
@@ -161,6 +162,52 @@ static void check_addresses(struct check *check)
 	}
 }
 
+/* ---- networks ---------------------------------------------------------------------------- */
+
+/* A class of an office, or what one host may choose its IPv6 addresses from. */
+enum { NARROW_IPV4 = 24, NARROW_IPV6 = 64 };
+
+/* What is opened for a few devices should not be open to many: said, not forbidden. */
+static void check_width(const char *listen, const char *setting, const struct strings *networks,
+			const char *what)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < networks->count; i++) {
+		struct network network;
+		unsigned bits;
+		bool ipv4;
+
+		if (network_read(slice_str(networks->items[i]), &network) != ERR_OK)
+			continue;
+		bits = network_bits(&network, &ipv4);
+		if (bits == 0)
+			snprintf(text, sizeof(text),
+				 "listen \"%s\": %s = %s is EVERYBODY: %s for the whole Internet; "
+				 "name the devices that need it",
+				 listen, setting, networks->items[i], what);
+		else if (bits < (ipv4 ? (unsigned)NARROW_IPV4 : (unsigned)NARROW_IPV6))
+			snprintf(text, sizeof(text),
+				 "listen \"%s\": %s = %s is a wide network (more than /%d): %s for "
+				 "all of it; name the devices that need it",
+				 listen, setting, networks->items[i],
+				 ipv4 ? (int)NARROW_IPV4 : (int)NARROW_IPV6, what);
+		else
+			continue;
+		note(text);
+	}
+}
+
+static void check_networks(const struct config *config)
+{
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct config_listen *listen = &config->listens[i];
+
+		check_width(listen->name, "clear_auth_from", &listen->clear_auth_from,
+			    "passwords may go over the wire in clear");
+	}
+}
+
 /* ---- users and stores -------------------------------------------------------------------- */
 
 static void check_users(struct check *check)
@@ -171,7 +218,8 @@ static void check_users(struct check *check)
 	gid_t gid;
 
 	for (size_t i = 0; os_is_root() && i < sizeof(names) / sizeof(names[0]); i++) {
-		if (config_user(check->config, names[i], user) && os_user(user, &uid, &gid) != ERR_OK)
+		if (config_user(check->config, names[i], user) &&
+		    os_user(user, &uid, &gid) != ERR_OK)
 			fault(check,
 			      "there is no user %s for process %s to run as; `postern setup` makes "
 			      "it, or: "
@@ -227,6 +275,7 @@ int cmd_check(const struct invocation *invocation)
 	check_text(&check);
 	check_certificate(&check);
 	check_addresses(&check);
+	check_networks(config);
 	check_users(&check);
 	if (check.faults == 0)
 		check_stores(&check);

@@ -39,6 +39,23 @@ struct acceptor {
 	bool paused;
 };
 
+static struct strings networks_copy(const struct strings *networks)
+{
+	struct strings copy = {mem_array(networks->count + 1, sizeof(char *)), networks->count};
+
+	for (size_t i = 0; i < copy.count; i++)
+		copy.items[i] = mem_strdup(networks->items[i]);
+	return copy;
+}
+
+static void networks_free(struct strings *networks)
+{
+	for (size_t i = 0; i < networks->count; i++)
+		mem_free(networks->items[i]);
+	mem_free(networks->items);
+	*networks = (struct strings){0};
+}
+
 struct front *front_hold(struct front *front)
 {
 	front->holders++;
@@ -54,6 +71,7 @@ void front_drop(struct front **front)
 		return;
 	mem_free(f->listener);
 	mem_free(f->hostname);
+	networks_free(&f->clear_auth_from);
 	mem_free(f);
 }
 
@@ -171,6 +189,7 @@ void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg
 		.hostname = mem_strdup(config->hostname),
 		.tls = listen->tls,
 		.auth = listen->auth,
+		.clear_auth_from = networks_copy(&listen->clear_auth_from),
 	};
 	DL_APPEND(acceptor->next.doors, door);
 }

@@ -19,6 +19,7 @@ struct front {
 	char *hostname;
 	enum tls_mode tls;
 	enum auth_mode auth;
+	struct strings clear_auth_from; /* networks */
 };
 
 struct front *front_hold(struct front *front);

@@ -14,6 +14,7 @@
 #include "sessions.h"
 #include "smtp/server.h"
 #include "smtpd.h"
+#include "tls/tls.h"
 
 enum { SENDERS_MAX = 512 /* as in messages.def */ };
 
@@ -82,10 +83,14 @@ static struct session *waiting(const struct auth_link *link, uint64_t id)
 static void log_login(const struct session *session, const char *event, struct slice account,
 		      struct slice mechanism, struct slice reason)
 {
+	const char *version = stream_version(session->stream);
+
 	log_event(LOG_INFO, event, LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client), LOG_SLICE_IF("account", account),
-		  LOG_SLICE_IF("mech", mechanism), LOG_SLICE_IF("reason", reason));
+		  LOG_SLICE_IF("mech", mechanism),
+		  LOG_TEXT("tls", version[0] != '\0' ? version : "none"),
+		  LOG_SLICE_IF("reason", reason));
 }
 
 static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)

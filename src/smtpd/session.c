@@ -161,6 +161,8 @@ void session_options(const struct session *session, struct smtp_server_options *
 		.starttls = front->tls == TLS_MODE_STARTTLS &&
 			    acceptor_tls(session->smtpd->acceptor) != NULL,
 		.tls = front->tls == TLS_MODE_IMPLICIT,
+		.auth_in_clear =
+			config_networks_have(&front->clear_auth_from, slice_str(session->client)),
 		.bare_newline_repair = true,
 		.message_size = config->limits.message_size,
 		.recipients = config->limits.recipients,

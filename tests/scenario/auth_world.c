@@ -249,6 +249,12 @@ uint64_t status_number(const char *key)
 
 /* ---- the process ---------------------------------------------------------------------------- */
 
+static void add_text(struct strings *list, const char *text)
+{
+	list->items = mem_resize(list->items, (list->count + 1) * sizeof(char *));
+	list->items[list->count++] = mem_strdup(text);
+}
+
 void set_accept_for(const char *domain)
 {
 	struct strings *domains = &t.config->accept_for;
@@ -259,9 +265,26 @@ void set_accept_for(const char *domain)
 	*domains = (struct strings){0};
 	if (domain == NULL)
 		return;
-	domains->items = mem_array(1, sizeof(char *));
-	domains->items[0] = mem_strdup(domain);
-	domains->count = 1;
+	add_text(domains, domain);
+}
+
+/* Listeners: "printers", where some may log in without TLS, and "submission", where none may. */
+static void add_listeners(void)
+{
+	static const char *const NAMES[] = {"printers", "submission"};
+
+	t.config->listens = mem_array(2, sizeof(*t.config->listens));
+	t.config->listen_count = 2;
+	for (int i = 0; i < 2; i++) {
+		struct config_listen *listen = &t.config->listens[i];
+
+		*listen = (struct config_listen){.name = mem_strdup(NAMES[i]),
+						 .tls = TLS_MODE_STARTTLS,
+						 .auth = AUTH_MODE_REQUIRED};
+		add_text(&listen->address, i == 0 ? "127.0.0.1:2525" : "127.0.0.1:2587");
+	}
+	add_text(&t.config->listens[0].clear_auth_from, "198.51.100.0/24");
+	add_text(&t.config->listens[0].clear_auth_from, "2001:db8::7");
 }
 
 void start_all(void)
@@ -312,6 +335,7 @@ int set_up(void **state)
 	if (mkdir(path, 0700) != 0)
 		return -1;
 	set_accept_for("example.org");
+	add_listeners();
 	start_all();
 	return 0;
 }

@@ -115,6 +115,36 @@ static void test_refused(void **state)
 	assert_int_equal(t.queue.count, 2); /* the standing ones alone */
 }
 
+static uint64_t start_clear(const char *listener, const char *client)
+{
+	struct msg_auth_start msg = {
+		.session = ++t.session,
+		.listener = slice_str(listener),
+		.client = slice_str(client),
+		.mechanism = SLICE_LIT("PLAIN"),
+		.has_token = true,
+		.token = SLICE_LIT("\0alice\0" GOOD),
+		.log_id = SLICE_LIT("abcdefgh"),
+	};
+
+	peer_send(t.smtpd[0], IPC_AUTH_START, &msg);
+	return t.session;
+}
+
+/* Without TLS: the configuration must name both the listener and the client; smtpd cannot. */
+static void test_b7_clear_where_it_is_allowed(void **state)
+{
+	(void)state;
+	end_grant(0, expect_ok(0, start_clear("printers", "198.51.100.9")));
+	end_grant(0, expect_ok(0, start_clear("printers", "2001:db8::7")));
+	expect_fail(0, start_clear("printers", "198.51.101.9"), 538, "5.7.11", "no-tls");
+	expect_fail(0, start_clear("printers", "127.0.0.1"), 538, "5.7.11", "no-tls");
+	expect_fail(0, start_clear("printers", ""), 538, "5.7.11", "no-tls");
+	expect_fail(0, start_clear("printer", "198.51.100.9"), 538, "5.7.11", "no-tls");
+	expect_fail(0, start_clear("", "198.51.100.9"), 538, "5.7.11", "no-tls");
+	expect_fail(0, start_clear("submission", "198.51.100.9"), 538, "5.7.11", "no-tls");
+}
+
 /* AUTH_OK leaves only when queue has the grant. */
 static void test_grant_first(void **state)
 {
@@ -233,11 +263,17 @@ static void test_change_during_login(void **state)
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accounts),     cmocka_unit_test(test_standing_grant),
-		cmocka_unit_test(test_plain),        cmocka_unit_test(test_login),
-		cmocka_unit_test(test_refused),      cmocka_unit_test(test_grant_first),
-		cmocka_unit_test(test_cache),        cmocka_unit_test(test_password_change),
-		cmocka_unit_test(test_account_ends), cmocka_unit_test(test_change_during_login),
+		cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_standing_grant),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_login),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_b7_clear_where_it_is_allowed),
+		cmocka_unit_test(test_grant_first),
+		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_password_change),
+		cmocka_unit_test(test_account_ends),
+		cmocka_unit_test(test_change_during_login),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

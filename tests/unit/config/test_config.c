@@ -84,7 +84,8 @@ static const char full[] =
 	"listen \"submission\"  { address = \"*:587\"  tls = \"starttls\"  auth = \"required\" }\n"
 	"listen \"submissions\" { address = { \"*:465\", # in a list\n \"[::1]:smtp\" }  tls = "
 	"implicit }\n"
-	"listen \"mta\" { address = \"*:25\" auth = \"optional\" }\n"
+	"listen \"mta\" { address = \"*:25\" auth = \"optional\"\n"
+	"  clear_auth_from = { \"192.0.2.0/24\", \"2001:db8::/64\" } }\n"
 	"accept_for = { \"example.org\", \"*.example.net\" }\n"
 	"tls { certificate = \"/c.pem\" min_version = \"1.3\" }\n"
 	"limits { message_size = 1G sessions = 7 disk_reserve = 0 }\n"
@@ -117,6 +118,11 @@ static void reads_everything(void **state)
 	assert_int_equal(c->listens[1].tls, TLS_MODE_IMPLICIT);
 	assert_int_equal(c->listens[2].auth, AUTH_MODE_OPTIONAL);
 	assert_int_equal(c->listens[2].tls, TLS_MODE_STARTTLS);
+	assert_int_equal(c->listens[2].clear_auth_from.count, 2);
+	assert_true(config_networks_have(&c->listens[2].clear_auth_from, SLICE_LIT("192.0.2.9")));
+	assert_true(config_networks_have(&c->listens[2].clear_auth_from, SLICE_LIT("2001:db8::9")));
+	assert_false(config_networks_have(&c->listens[2].clear_auth_from, SLICE_LIT("192.0.3.9")));
+	assert_false(config_networks_have(&c->listens[0].clear_auth_from, SLICE_LIT("192.0.2.9")));
 	assert_int_equal(c->accept_for.count, 2);
 	assert_string_equal(c->tls.key, "/c.pem"); /* both in one file */
 	assert_true(c->tls.min_1_3);
@@ -273,6 +279,12 @@ static void each_type_names_its_form(void **state)
 		{"delivery { resolvers = ns.example }",
 		 "resolvers is \"ns.example\"; expected an address such as 127.0.0.1 or "
 		 "127.0.0.1@5353"},
+		{"listen \"x\" { address = \"*:587\" clear_auth_from = \"192.0.2.7/24\" }",
+		 "clear_auth_from is \"192.0.2.7/24\", an address within a network; write "
+		 "192.0.2.0/24 for the network, or the address without /"},
+		{"listen \"x\" { address = \"*:587\" clear_auth_from = { 10.0.0.0/8, localhost } }",
+		 "clear_auth_from is \"localhost\"; expected a network such as 192.0.2.0/24 or "
+		 "2001:db8::/32, or an address"},
 		{"state_dir = var", "state_dir is \"var\"; expected an absolute path"},
 		{"user_prefix = \"a b\"",
 		 "user_prefix is \"a b\"; expected a word of letters, digits, - and _"},
@@ -545,9 +557,16 @@ static void verify_tells_what_does_not_fit(void **state)
 		 "listen \"y\": address *:nosuchport: /etc/services knows no such port; write its "
 		 "number\n");
 	verified("hostname = mail.example.org listen \"x\" { address = \"*:1\" tls = none }",
-		 "listen \"x\": nobody could log in: passwords are never taken without TLS; set "
-		 "tls = "
-		 "\"starttls\" or \"implicit\"\n");
+		 "listen \"x\": nobody could log in: passwords are not taken without TLS; set "
+		 "tls = \"starttls\" or \"implicit\", or name the clients that may in "
+		 "clear_auth_from\n");
+	verified("hostname = mail.example.org listen \"x\" { address = \"*:1\" tls = none "
+		 "clear_auth_from = 192.0.2.7 }",
+		 "");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
+		       "clear_auth_from = 192.0.2.7 }",
+		 "listen \"y\": clear_auth_from is of no use with auth = \"off\"; take it out, or "
+		 "allow logins\n");
 	verified("hostname = mail.example.org tls { certificate = \"/nowhere/c.pem\" }",
 		 "tls: certificate: /nowhere/c.pem: No such file or directory; `postern setup` "
 		 "makes one\n");
