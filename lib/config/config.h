@@ -30,6 +30,7 @@ struct config_listen {
 	enum tls_mode tls;
 	enum auth_mode auth;
 	struct strings clear_auth_from; /* networks that may log in without TLS */
+	struct strings proxy_from; /* networks whose connections begin with a PROXY header */
 };
 
 struct config_relay {

@@ -136,12 +136,12 @@ enum err net_connect_result(int fd)
 	return errno == ENOTCONN ? ERR_AGAIN : ERR_IO;
 }
 
-enum err net_recv(int fd, void *data, size_t size, size_t *len_out)
+static enum err receive(int fd, void *data, size_t size, int flags, size_t *len_out)
 {
 	ssize_t len;
 
 	do
-		len = recv(fd, data, size, 0);
+		len = recv(fd, data, size, flags);
 	while (len == -1 && errno == EINTR);
 	if (len == 0)
 		return ERR_EOF;
@@ -149,6 +149,16 @@ enum err net_recv(int fd, void *data, size_t size, size_t *len_out)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_IO;
 	*len_out = (size_t)len;
 	return ERR_OK;
+}
+
+enum err net_recv(int fd, void *data, size_t size, size_t *len_out)
+{
+	return receive(fd, data, size, 0, len_out);
+}
+
+enum err net_look(int fd, void *data, size_t size, size_t *len_out)
+{
+	return receive(fd, data, size, MSG_PEEK, len_out);
 }
 
 enum err net_send(int fd, const void *data, size_t len, size_t *len_out)

@@ -55,6 +55,8 @@ enum err net_connect(const struct net_address *address, int *fd_out);
 enum err net_connect_result(int fd);
 /* ERR_OK with *len_out >= 1, ERR_AGAIN, ERR_EOF, ERR_IO. */
 enum err net_recv(int fd, void *data, size_t size, size_t *len_out);
+/* The same, but what it gives stays in the socket. */
+enum err net_look(int fd, void *data, size_t size, size_t *len_out);
 enum err net_send(int fd, const void *data, size_t len, size_t *len_out); /* ERR_AGAIN, ERR_EOF, ERR_IO */
 /*
  * For channels: several parts in one call, with a descriptor (or -1) passed along at the first

@@ -10,6 +10,7 @@
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "proxy.h"
 #include "sessions.h"
 #include "smtpd.h"
 #include "tls/tls.h"
@@ -19,7 +20,8 @@ enum { OUT_OF_FILES_PAUSE = 1000 /* ms without accepting when there are no descr
 struct door {
 	struct acceptor *acceptor;
 	int fd;
-	char *address; /* as configured */
+	uint16_t index; /* of the listener in the configuration that it belongs to */
+	char *address;  /* as configured */
 	struct front *front;
 	struct watch *watch;
 	struct door *prev, *next;
@@ -34,7 +36,8 @@ struct acceptor {
 	struct smtpd *smtpd;
 	struct door_set now;
 	struct door_set next;
-	struct timer *pause; /* runs while there are no descriptors left */
+	struct proxies *proxies; /* whose header is awaited */
+	struct timer *pause;     /* runs while there are no descriptors left */
 	bool open;
 	bool paused;
 };
@@ -92,16 +95,16 @@ static void set_release(struct door_set *set)
 }
 
 /* Says why in the log, and to the client if it can be said without TLS. */
-static void turn_away(const struct door *door, int fd, const char *client, const char *reason)
+static void turn_away(const struct front *front, int fd, const char *client, const char *reason)
 {
 	static const char reply[] = "421 4.3.2 Too many connections; try again later\r\n";
 	size_t sent;
 
-	if (door->front->tls != TLS_MODE_IMPLICIT)
+	if (front->tls != TLS_MODE_IMPLICIT)
 		(void)net_send(fd, reply, sizeof(reply) - 1, &sent);
 	net_close(&fd);
 	log_event(LOG_WARNING, "connect-refused", LOG_TEXT("client", client),
-		  LOG_TEXT("listener", door->front->listener), LOG_TEXT("reason", reason));
+		  LOG_TEXT("listener", front->listener), LOG_TEXT("reason", reason));
 }
 
 static void pause_over(void *arg)
@@ -121,6 +124,28 @@ static void pause_accepting(struct acceptor *acceptor)
 	timer_set(acceptor->pause, OUT_OF_FILES_PAUSE);
 }
 
+/* A connection whose client is known; takes fd. */
+static void welcome(void *arg, int fd, const char *client, struct front *front)
+{
+	struct acceptor *acceptor = arg;
+
+	if (!sessions_room(acceptor->smtpd->sessions))
+		turn_away(front, fd, client, "limits.sessions is reached");
+	else if (front->tls == TLS_MODE_IMPLICIT && acceptor->now.tls == NULL)
+		turn_away(front, fd, client, "there is no certificate");
+	else
+		sessions_start(acceptor->smtpd->sessions, fd, client, front);
+}
+
+/* Whether this address may say, and has to, on whose behalf it connects. */
+static bool is_balancer(const struct door *door, const char *client)
+{
+	const struct config *config = door->acceptor->smtpd->config;
+
+	return door->index < config->listen_count &&
+	       config_networks_have(&config->listens[door->index].proxy_from, slice_str(client));
+}
+
 /* One connection per iteration, so that the other smtpd processes get their share. */
 static void door_ready(void *arg, int events)
 {
@@ -138,12 +163,12 @@ static void door_ready(void *arg, int events)
 	if (err != ERR_OK)
 		return;
 	net_print(&peer, client);
-	if (!sessions_room(acceptor->smtpd->sessions))
-		turn_away(door, fd, client, "limits.sessions is reached");
-	else if (door->front->tls == TLS_MODE_IMPLICIT && acceptor->now.tls == NULL)
-		turn_away(door, fd, client, "there is no certificate");
+	if (!is_balancer(door, client))
+		welcome(acceptor, fd, client, door->front);
+	else if (proxies_count(acceptor->proxies) >= acceptor->smtpd->config->limits.sessions)
+		turn_away(door->front, fd, client, "too many PROXY headers are awaited");
 	else
-		sessions_start(acceptor->smtpd->sessions, fd, client, door->front);
+		proxies_start(acceptor->proxies, fd, client, door->front);
 }
 
 struct acceptor *acceptor_new(struct smtpd *smtpd)
@@ -151,6 +176,7 @@ struct acceptor *acceptor_new(struct smtpd *smtpd)
 	struct acceptor *acceptor = mem_alloc(sizeof(*acceptor));
 
 	acceptor->smtpd = smtpd;
+	acceptor->proxies = proxies_new(smtpd, welcome, acceptor);
 	acceptor->pause = timer_new(smtpd->loop, pause_over, acceptor);
 	return acceptor;
 }
@@ -161,6 +187,7 @@ void acceptor_free(struct acceptor **acceptor)
 		return;
 	set_release(&(*acceptor)->now);
 	set_release(&(*acceptor)->next);
+	proxies_free(&(*acceptor)->proxies);
 	timer_free(&(*acceptor)->pause);
 	MEM_FREE(*acceptor);
 }
@@ -181,6 +208,7 @@ void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg
 	door = mem_alloc(sizeof(*door));
 	door->acceptor = acceptor;
 	door->fd = fd;
+	door->index = msg->index;
 	door->address = mem_strndup(msg->address.ptr, msg->address.len);
 	door->front = mem_alloc(sizeof(*door->front));
 	*door->front = (struct front){
@@ -255,6 +283,7 @@ void acceptor_stop(struct acceptor *acceptor)
 	acceptor->now.tls = NULL;
 	set_release(&acceptor->now);
 	set_release(&acceptor->next);
+	proxies_drop(acceptor->proxies);
 	acceptor->now.tls = tls;
 	acceptor->open = false;
 }

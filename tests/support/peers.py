@@ -18,7 +18,7 @@ from pathlib import Path
 from .process import ROOT
 
 PACKAGES = ["postfix", "libsasl2-modules", "libsasl2-modules-db", "sasl2-bin", "dovecot-core",
-            "dovecot-lmtpd", "nsd"]
+            "dovecot-lmtpd", "nsd", "haproxy"]
 FOLDER = Path(os.environ.get("POSTERN_PEERS", ROOT / "build/peers"))
 LAYOUT = "1"  # changes when unpacking does something new, so that old roots are made again
 
