@@ -85,3 +85,11 @@ bool rights_match(struct slice pattern, struct slice address)
 				   slice_skip(address, at + 1)) &&
 	       local_match(slice_head(pattern, pattern_at), slice_head(address, at));
 }
+
+bool rights_asks_routing(struct slice address)
+{
+	struct slice local = slice_head(address, slice_find_last(address, '@'));
+
+	return slice_has_byte(local, '%') || slice_has_byte(local, '!') ||
+	       slice_has_byte(local, '@');
+}

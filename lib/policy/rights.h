@@ -15,5 +15,12 @@ bool rights_pattern_valid(struct slice pattern);
 bool rights_match(struct slice pattern, struct slice address);
 /* Domain lists (accept_for): "example.org", "*.example.org". */
 bool rights_match_domain(struct slice pattern, struct slice domain);
+/*
+ * Does the local part ask whoever delivers it to send it on: user%far.example@ours.example,
+ * far.example!user@ours.example, "user@far.example"@ours.example? Such an address is ours by its
+ * domain, and a server behind us that still goes by the old custom makes an open relay of us
+ * (RFC 5321 appendix F.2 leaves it to the server). From strangers it is refused.
+ */
+bool rights_asks_routing(struct slice address);
 
 #endif

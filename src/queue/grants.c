@@ -274,7 +274,8 @@ static bool recipients_allowed(const struct grant *grant, struct ipc_list recipi
 	while (ipc_list_next(&recipients, IPC_REC_recipient, &recipient)) {
 		char lower[QUEUE_NAME_MAX];
 
-		if (!domain_allowed(grant, queue_domain(recipient.address, lower)))
+		if (!domain_allowed(grant, queue_domain(recipient.address, lower)) ||
+		    rights_asks_routing(recipient.address))
 			return false;
 	}
 	return true;

@@ -221,7 +221,7 @@ static const struct refusal *why_not(const struct session *session,
 
 		while (i < ours->count && !rights_match_domain(slice_str(ours->items[i]), domain))
 			i++;
-		if (i == ours->count)
+		if (i == ours->count || rights_asks_routing(smtp_address_text(address)))
 			return &relaying;
 	}
 	if (domain.len == 0)

@@ -101,12 +101,38 @@ static void domains(void **state)
 	assert_false(rights_match_domain(SLICE_LIT("*."), SLICE_LIT("[192.0.2.1]")));
 }
 
+static void i1_local_parts_that_ask_to_be_sent_on(void **state)
+{
+	static const char *const routed[] = {
+		"user%far.example@ours.example",
+		"far.example!user@ours.example",
+		"\"user@far.example\"@ours.example",
+		"\"user%far.example\"@ours.example",
+		"a%b!c@ours.example",
+		"%@ours.example",
+	};
+	static const char *const plain[] = {
+		"user@ours.example",
+		"user+far.example@ours.example",
+		"\"a b\"@ours.example",
+		"user@[192.0.2.1]",
+		"",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(routed) / sizeof(routed[0]); i++)
+		assert_true(rights_asks_routing(slice_str(routed[i])));
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+		assert_false(rights_asks_routing(slice_str(plain[i])));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(patterns_valid),
 		cmocka_unit_test(matches),
 		cmocka_unit_test(domains),
+		cmocka_unit_test(i1_local_parts_that_ask_to_be_sent_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
