@@ -19,6 +19,10 @@ enum address_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 
+/* Of a setting that is a load average: so many times the cores as its row says. */
+#define CONFIG_LOAD_AUTO UINT32_MAX
+enum { CONFIG_REFUSE_PER_CORE = 12, CONFIG_QUEUE_PER_CORE = 8 };
+
 struct strings {
 	char **items;
 	size_t count;
@@ -30,7 +34,7 @@ struct config_listen {
 	enum tls_mode tls;
 	enum auth_mode auth;
 	struct strings clear_auth_from; /* networks that may log in without TLS */
-	struct strings proxy_from; /* networks whose connections begin with a PROXY header */
+	struct strings proxy_from;      /* networks whose connections begin with a PROXY header */
 };
 
 struct config_relay {
@@ -50,65 +54,69 @@ struct config_route {
 };
 
 struct config_limits {
-	uint64_t message_size;        /* bytes */
-	uint32_t recipients;          /* per message */
-	uint32_t sessions;            /* in total */
-	uint32_t errors;              /* per session, then 421 */
-	uint32_t hops;                /* Received fields */
-	uint64_t disk_reserve;        /* bytes free below which mail is answered 452 */
+	uint64_t message_size;   /* bytes */
+	uint32_t recipients;     /* per message */
+	uint32_t sessions;       /* in total */
+	uint32_t errors;         /* per session, then 421 */
+	uint32_t hops;           /* Received fields */
+	uint64_t disk_reserve;   /* bytes free below which mail is answered 452 */
+	uint32_t inode_reserve;  /* the same for inodes */
+	uint64_t memory_reserve; /* the same for memory that can be had */
+	uint32_t refuse_load;    /* load above which connections get 421: config_load */
+	uint32_t queue_load;     /* load above which no delivery is started: config_load */
 };
 
-struct config_timeouts { /* milliseconds */
-	uint64_t command;     /* server: next command */
-	uint64_t data_block;  /* server: next part of a body */
-	uint64_t handshake;   /* TLS */
-	uint64_t login;       /* from connect to AUTH on a listener that requires it */
-	uint64_t connect;     /* client: TCP, per address */
-	uint64_t greeting;    /* client: 220; RFC 5321 4.5.3.2.1 */
-	uint64_t mail;        /* client: MAIL; 4.5.3.2.2 */
-	uint64_t recipient;   /* client: RCPT; 4.5.3.2.3 */
-	uint64_t data_init;   /* client: 354; 4.5.3.2.4 */
-	uint64_t data_send;   /* client: a part of the body leaves; 4.5.3.2.5 */
-	uint64_t data_final;  /* client: reply to the final dot; 4.5.3.2.6 */
-	uint64_t idle;        /* client: how long a connection is kept for reuse */
+struct config_timeouts {     /* milliseconds */
+	uint64_t command;    /* server: next command */
+	uint64_t data_block; /* server: next part of a body */
+	uint64_t handshake;  /* TLS */
+	uint64_t login;      /* from connect to AUTH on a listener that requires it */
+	uint64_t connect;    /* client: TCP, per address */
+	uint64_t greeting;   /* client: 220; RFC 5321 4.5.3.2.1 */
+	uint64_t mail;       /* client: MAIL; 4.5.3.2.2 */
+	uint64_t recipient;  /* client: RCPT; 4.5.3.2.3 */
+	uint64_t data_init;  /* client: 354; 4.5.3.2.4 */
+	uint64_t data_send;  /* client: a part of the body leaves; 4.5.3.2.5 */
+	uint64_t data_final; /* client: reply to the final dot; 4.5.3.2.6 */
+	uint64_t idle;       /* client: how long a connection is kept for reuse */
 };
 
 struct config_queue {
-	uint64_t expire;          /* ms after which what is undelivered bounces */
-	uint64_t retry_first;     /* ms to the second attempt */
-	uint64_t retry_max;       /* ms, the longest pause */
-	uint64_t retry_factor;    /* percent by which each pause grows: 200 doubles */
+	uint64_t expire;       /* ms after which what is undelivered bounces */
+	uint64_t retry_first;  /* ms to the second attempt */
+	uint64_t retry_max;    /* ms, the longest pause */
+	uint64_t retry_factor; /* percent by which each pause grows: 200 doubles */
 };
 
 struct config_delivery {
-	uint32_t connections;             /* to all destinations together */
+	uint32_t connections; /* to all destinations together */
 	uint32_t connections_per_host;
 	uint32_t messages_per_connection;
 	enum address_family family;
-	uint16_t port;                    /* for mx: 25 */
-	struct strings resolvers;         /* "127.0.0.1" or "127.0.0.1@5353"; empty: the system's */
-	bool allow_private;               /* deliver by mx to loopback and private addresses */
+	uint16_t port;            /* for mx: 25 */
+	struct strings resolvers; /* "127.0.0.1" or "127.0.0.1@5353"; empty: the system's */
+	bool allow_private;       /* deliver by mx to loopback and private addresses */
 };
 
 struct config_auth {
-	uint32_t iterations;  /* PBKDF2 rounds of a new verifier */
-	uint32_t workers;     /* threads that verify; 0: one per core */
-	uint32_t waiting;     /* logins that may wait for one, then 454 */
-	uint64_t cache;       /* ms that a proven password is remembered; 0: never */
+	uint32_t iterations; /* PBKDF2 rounds of a new verifier */
+	uint32_t workers;    /* threads that verify; 0: one per core */
+	uint32_t waiting;    /* logins that may wait for one, then 454 */
+	uint64_t cache;      /* ms that a proven password is remembered; 0: never */
 };
 
 struct config_tls {
 	char *certificate; /* PEM chain; the key may follow in it */
 	char *key;
-	bool min_1_3;      /* "1.2" or "1.3" */
+	bool min_1_3; /* "1.2" or "1.3" */
 };
 
 struct config {
 	char *hostname;
-	char *domain;       /* what a bare login name is completed with; NULL: hostname's */
-	char *state_dir;    /* "/var/lib/postern" */
-	char *runtime_dir;  /* "/run/postern" */
-	char *user_prefix;  /* "postern-": users postern-smtpd ... */
+	char *domain;             /* what a bare login name is completed with; NULL: hostname's */
+	char *state_dir;          /* "/var/lib/postern" */
+	char *runtime_dir;        /* "/run/postern" */
+	char *user_prefix;        /* "postern-": users postern-smtpd ... */
 	uint32_t smtpd_processes; /* 0: one per core */
 	struct strings accept_for;
 	struct config_listen *listens;
@@ -129,7 +137,7 @@ struct config {
 
 struct config *config_new(void); /* all defaults; hostname NULL */
 void config_free(struct config **config);
-enum err config_encode(const struct config *config, struct buf *out); /* no secrets are in it */
+enum err config_encode(const struct config *config, struct buf *out);   /* no secrets are in it */
 enum err config_decode(struct slice bytes, struct config **config_out); /* ERR_SYNTAX, ERR_RANGE */
 const struct config_relay *config_relay_find(const struct config *config, const char *name);
 
@@ -146,6 +154,11 @@ bool config_user(const struct config *config, const char *process, char user_out
  * logged; a zone (fe80::1%eth0) is not looked at.
  */
 bool config_networks_have(const struct strings *networks, struct slice address);
+/*
+ * The load average, in hundredths as os_load has it, that refuse_load or queue_load stands for on
+ * a machine with so many cores; 0: it is off.
+ */
+uint32_t config_load(uint32_t setting, uint32_t per_core, uint32_t cores);
 /* "example.org" of account names: domain if set, else hostname. */
 const char *config_domain(const struct config *config);
 

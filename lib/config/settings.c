@@ -213,6 +213,10 @@ bool setting_in_bounds(const struct setting *setting, uint64_t value)
 		while (setting->words[count] != NULL)
 			count++;
 		return value < count;
+	case SET_LOAD:
+		if (value == CONFIG_LOAD_AUTO)
+			return true;
+		/* fallthrough */
 	default:
 		return value >= setting->min && value <= setting->max;
 	}

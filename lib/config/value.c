@@ -47,6 +47,7 @@ static const char *type_form(enum setting_type type)
 		[SET_SIZE] = "a size in bytes, or with K, M or G: 50M",
 		[SET_TIME] = "a time with its unit ms, s, m, h or d: 5m",
 		[SET_COUNT] = "a whole number",
+		[SET_LOAD] = "a load average as a whole number, auto, or off",
 		[SET_BOOL] = "yes or no",
 		[SET_ENUM] = "one of a few words",
 		[SET_DOMAINS] = "a domain such as example.org or *.example.org",
@@ -272,10 +273,27 @@ static enum err read_enum(struct slice text, const char *const *words, uint64_t 
 	return ERR_SYNTAX;
 }
 
+static enum err read_load(struct slice text, uint64_t *value_out)
+{
+	if (slice_is_nocase(text, "auto")) {
+		*value_out = CONFIG_LOAD_AUTO;
+		return ERR_OK;
+	}
+	if (slice_is_nocase(text, "off")) {
+		*value_out = 0;
+		return ERR_OK;
+	}
+	return slice_number(text, INT64_MAX, value_out);
+}
+
 void value_print_number(enum setting_type type, uint64_t value, struct buf *out)
 {
 	const struct unit *unit = type == SET_SIZE ? size_units : time_units;
 
+	if (type == SET_LOAD && (value == 0 || value == CONFIG_LOAD_AUTO)) {
+		buf_append_str(out, value == 0 ? "off" : "auto");
+		return;
+	}
 	if (type == SET_SIZE || type == SET_TIME)
 		for (; value != 0 && unit->name != NULL; unit++)
 			if (value % unit->value == 0) {
@@ -345,6 +363,9 @@ static enum err read_number(const struct setting *setting, struct slice text, ch
 		break;
 	case SET_ENUM:
 		err = read_enum(text, setting->words, &value);
+		break;
+	case SET_LOAD:
+		err = read_load(text, &value);
 		break;
 	default:
 		err = slice_number(text, INT64_MAX, &value);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +68,17 @@ unsigned os_cpu_count(void)
 	if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
 		return (unsigned)CPU_COUNT(&set);
 	return 1;
+}
+
+uint32_t os_load(void)
+{
+	struct sysinfo info;
+	unsigned long hundredths;
+
+	if (sysinfo(&info) != 0)
+		return 0;
+	hundredths = info.loads[0] / ((1ul << SI_LOAD_SHIFT) / 100);
+	return hundredths < UINT32_MAX ? (uint32_t)hundredths : UINT32_MAX;
 }
 
 void os_libexec_path(const char *program, char path_out[OS_PATH_MAX])

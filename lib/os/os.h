@@ -13,6 +13,8 @@ int64_t os_monotonic_us(void);
 void os_random(void *data, size_t len); /* getrandom; ends the process if there is none */
 uint64_t os_random_u64(void);
 unsigned os_cpu_count(void);
+/* The load average of the last minute, in hundredths; needs no file. 0 if it cannot be had. */
+uint32_t os_load(void);
 /* Gives free pages back to the kernel, those amid used ones too: slow, for after a crowd left. */
 void os_trim_memory(void);
 
@@ -28,10 +30,12 @@ void os_libexec_path(const char *program, char path_out[OS_PATH_MAX]);
  * ERR_NOT_FOUND, ERR_DENIED; ERR_RANGE too large; ERR_SYNTAX not a regular file.
  */
 enum err os_read_file(const char *path, size_t max, struct buf *out);
-/* Writes to a temporary beside it, syncs file and folder, renames. ERR_NO_SPACE, ERR_DENIED, ERR_IO. */
+/* Writes to a temporary beside it, syncs file and folder, renames. ERR_NO_SPACE, ERR_DENIED,
+ * ERR_IO. */
 enum err os_write_file(const char *path, struct slice data, mode_t mode);
 enum err os_make_folder(const char *path, mode_t mode); /* with parents; ERR_OK if it is there */
-/* A folder made if need be, that then belongs to uid and gid with mode. ERR_EXISTS: not a folder. */
+/* A folder made if need be, that then belongs to uid and gid with mode. ERR_EXISTS: not a folder.
+ */
 enum err os_own_folder(const char *path, uid_t uid, gid_t gid, mode_t mode);
 /* Changes when the file, or what a link leads to, is replaced or written. All zero: not there. */
 struct os_stamp {
@@ -75,7 +79,8 @@ enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out);
 enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *why);
 bool os_is_root(void);
 void os_harden(void); /* no core dumps, not dumpable, no new privileges, umask 077 */
-/* Raises the limit of open files: the hard one to wanted as root, the soft one to it. The result. */
+/* Raises the limit of open files: the hard one to wanted as root, the soft one to it. The result.
+ */
 uint64_t os_raise_descriptors(uint64_t wanted);
 
 #endif

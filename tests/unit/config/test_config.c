@@ -88,7 +88,8 @@ static const char full[] =
 	"  clear_auth_from = { \"192.0.2.0/24\", \"2001:db8::/64\" } }\n"
 	"accept_for = { \"example.org\", \"*.example.net\" }\n"
 	"tls { certificate = \"/c.pem\" min_version = \"1.3\" }\n"
-	"limits { message_size = 1G sessions = 7 disk_reserve = 0 }\n"
+	"limits { message_size = 1G sessions = 7 disk_reserve = 0\n"
+	"  inode_reserve = 7 memory_reserve = 64M refuse_load = 12 queue_load = off }\n"
 	"timeouts { command = 90s idle = 0 data_final = 1h }\n"
 	"relay \"isp\" { host = \"smtp.isp.example:587\" user = \"de\\\"pt\\\\\" password_file = "
 	"\"/p\" }\n"
@@ -128,6 +129,10 @@ static void reads_everything(void **state)
 	assert_true(c->tls.min_1_3);
 	assert_int_equal(c->limits.message_size, 1 << 30);
 	assert_int_equal(c->limits.disk_reserve, 0);
+	assert_int_equal(c->limits.inode_reserve, 7);
+	assert_int_equal(c->limits.memory_reserve, 64 * 1024 * 1024);
+	assert_int_equal(config_load(c->limits.refuse_load, CONFIG_REFUSE_PER_CORE, 4), 1200);
+	assert_int_equal(config_load(c->limits.queue_load, CONFIG_QUEUE_PER_CORE, 4), 0);
 	assert_int_equal(c->timeouts.command, 90000);
 	assert_int_equal(c->timeouts.data_final, 3600000);
 	assert_string_equal(c->relays[0].user, "de\"pt\\");
@@ -164,6 +169,8 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_string_equal(c->tls.key, "/etc/postern/tls/key.pem");
 	assert_int_equal(c->limits.message_size, 52428800);
 	assert_int_equal(c->limits.disk_reserve, 100 * 1024 * 1024);
+	assert_int_equal(config_load(c->limits.refuse_load, CONFIG_REFUSE_PER_CORE, 4), 4800);
+	assert_int_equal(config_load(c->limits.queue_load, CONFIG_QUEUE_PER_CORE, 4), 3200);
 	assert_int_equal(c->timeouts.data_init, 120000);
 	assert_int_equal(c->queue.expire, 3 * 86400000LL);
 	assert_int_equal(c->auth.iterations, 15000);

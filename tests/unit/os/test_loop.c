@@ -6,6 +6,7 @@
 #include <string.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -415,6 +416,22 @@ static void threads_block_signals(void **state)
 	worker_pool_free(&pool);
 }
 
+/* The kernel's own text has the same number, in another form. */
+static void load_is_that_of_the_kernel(void **state)
+{
+	uint32_t before, after;
+	double text;
+
+	(void)state;
+	/* It changes every five seconds: one look of two falls between changes. */
+	do {
+		before = os_load();
+		assert_int_equal(getloadavg(&text, 1), 1);
+		after = os_load();
+	} while (before != after);
+	assert_in_range((uint32_t)(text * 100 + 0.5) + 2, after, after + 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +448,7 @@ int main(void)
 		T(one_thread_keeps_order),
 		T(freed_in_done),
 		T(threads_block_signals),
+		T(load_is_that_of_the_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
