@@ -12,6 +12,8 @@
 #include "base/buf.h"
 
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
+enum tls_min { TLS_MIN_DEFAULT, TLS_MIN_1_0, TLS_MIN_1_1, TLS_MIN_1_2, TLS_MIN_1_3 };
+enum tls_legacy { TLS_LEGACY_1_0, TLS_LEGACY_1_1 };
 enum auth_mode { AUTH_MODE_OFF, AUTH_MODE_OPTIONAL, AUTH_MODE_REQUIRED };
 enum relay_tls { RELAY_TLS_NONE, RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_REQUIRED, RELAY_TLS_IMPLICIT };
 enum route_kind { ROUTE_MX, ROUTE_RELAY, ROUTE_LMTP, ROUTE_CAPTURE };
@@ -33,6 +35,9 @@ struct config_listen {
 	struct strings address; /* "*:587", "[::1]:2587", "127.0.0.1:smtp" */
 	enum tls_mode tls;
 	enum auth_mode auth;
+	enum tls_min tls_min;
+	struct strings tls_legacy_from; /* networks that may go down to tls_legacy_min */
+	enum tls_legacy tls_legacy_min;
 	struct strings clear_auth_from; /* networks that may log in without TLS */
 	struct strings proxy_from;      /* networks whose connections begin with a PROXY header */
 };

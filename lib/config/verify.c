@@ -113,6 +113,22 @@ static void verify_clear_auth(struct verifier *verifier, const struct config_lis
 			 listen->name);
 }
 
+static void verify_old_tls(struct verifier *verifier, const struct config_listen *listen)
+{
+	if (listen->tls_min == TLS_MIN_1_0 || listen->tls_min == TLS_MIN_1_1)
+		complain(verifier,
+			 "listen \"%s\": tls_min = \"%s\" would weaken TLS for every client; name "
+			 "those that need it instead: tls_legacy_from = \"192.0.2.7\"%s",
+			 listen->name, listen->tls_min == TLS_MIN_1_0 ? "1.0" : "1.1",
+			 listen->tls_min == TLS_MIN_1_0 ? "" : " and tls_legacy_min = \"1.1\"");
+	if (listen->tls == TLS_MODE_NONE && listen->tls_legacy_from.count != 0)
+		complain(verifier,
+			 "listen \"%s\": tls_legacy_from is of no use with tls = \"none\"; set tls "
+			 "= "
+			 "\"starttls\" or \"implicit\"",
+			 listen->name);
+}
+
 static void verify_listens(struct verifier *verifier)
 {
 	const struct config *config = verifier->config;
@@ -124,6 +140,7 @@ static void verify_listens(struct verifier *verifier)
 		for (size_t n = 0; n < listen->address.count; n++)
 			verify_address(verifier, i, n);
 		verify_clear_auth(verifier, listen);
+		verify_old_tls(verifier, listen);
 		tls = tls || listen->tls != TLS_MODE_NONE;
 	}
 	if (!tls)

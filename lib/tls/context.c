@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Contexts: what both sides may speak. TLS 1.2 with ECDHE and AEAD, and TLS 1.3; no
- * renegotiation, compression, early data, session cache. Session tickets are sealed with keys
- * that live in this process's memory only, for an hour, and open tickets for one hour more.
+ * Contexts: what both sides may speak. TLS 1.2 with ECDHE and AEAD, and TLS 1.3, but for single
+ * connections that tls_allow gives more to; no renegotiation, compression, early data, session
+ * cache. Session tickets are sealed with keys that live in this process's memory only, for an hour,
+ * and open tickets for one hour more.
  */
 #include "tls/internal.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -157,6 +159,78 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
 	return 0;
 }
 
+/* ---- old versions, for those who are named for them ---- */
+
+/* OpenSSL has forbidden TLS 1.0 and 1.1 above level 0: their signatures are made over SHA-1. */
+static const char ciphers_old[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:kRSA+AES:!aNULL:!PSK";
+
+static int version_number(enum tls_version version)
+{
+	switch (version) {
+	case TLS_1_0:
+		return TLS1_VERSION;
+	case TLS_1_1:
+		return TLS1_1_VERSION;
+	case TLS_1_3:
+		return TLS1_3_VERSION;
+	default:
+		return TLS1_2_VERSION;
+	}
+}
+
+bool tls_allow(SSL *ssl, enum tls_version oldest)
+{
+	if (SSL_set_min_proto_version(ssl, version_number(oldest)) != 1)
+		return false;
+	if (oldest >= TLS_1_2)
+		return true;
+	SSL_set_security_level(ssl, 0);
+	return SSL_set_cipher_list(ssl, ciphers_old) == 1;
+}
+
+/* Both sides in memory, in turns. */
+static bool try_handshake(SSL *server, SSL *client)
+{
+	int done = 0;
+
+	for (int i = 0; i < 10 && done != 2; i++)
+		done = (SSL_do_handshake(client) == 1) + (SSL_do_handshake(server) == 1);
+	return done == 2;
+}
+
+enum err tls_can_speak(struct tls_context *context, enum tls_version version, char *why)
+{
+	SSL_CTX *other = SSL_CTX_new(TLS_client_method());
+	SSL *server = SSL_new(context->ssl), *client = other ? SSL_new(other) : NULL;
+	BIO *near = NULL, *far = NULL;
+	bool ok = false;
+
+	ERR_clear_error();
+	if (server && client && BIO_new_bio_pair(&near, 0, &far, 0) == 1) {
+		SSL_set_bio(server, near, near);
+		SSL_set_bio(client, far, far);
+		SSL_set_accept_state(server);
+		SSL_set_connect_state(client);
+		SSL_set_security_level(client, 0);
+		ok = SSL_set_min_proto_version(client, version_number(version)) == 1 &&
+		     SSL_set_max_proto_version(client, version_number(version)) == 1 &&
+		     SSL_set_cipher_list(client, "ALL") == 1 && tls_allow(server, version) &&
+		     try_handshake(server, client);
+	}
+	if (!ok) {
+		char doing[64];
+
+		snprintf(doing, sizeof(doing), "OpenSSL on this system cannot do %s",
+			 tls_version_name(version));
+		tls_why_openssl(why, doing);
+	}
+	SSL_free(server);
+	SSL_free(client);
+	SSL_CTX_free(other);
+	ERR_clear_error();
+	return ok ? ERR_OK : ERR_DENIED;
+}
+
 /* ---- the two kinds ---- */
 
 static enum err use_identity(SSL_CTX *ssl, const struct tls_identity *identity, char *why)
@@ -185,11 +259,10 @@ static enum err use_identity(SSL_CTX *ssl, const struct tls_identity *identity, 
 	return err;
 }
 
-enum err tls_server_context_new(const struct tls_identity *identity, bool min_1_3,
+enum err tls_server_context_new(const struct tls_identity *identity,
 				struct tls_context **context_out, char *why)
 {
-	struct tls_context *context = context_new(TLS_server_method(), false,
-						  min_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION, why);
+	struct tls_context *context = context_new(TLS_server_method(), false, TLS1_2_VERSION, why);
 	static const unsigned char session_context[] = "postern";
 	enum err err;
 

@@ -42,6 +42,9 @@ enum err tls_loaded_read(const struct tls_identity *identity, bool with_key,
 			 struct tls_loaded *loaded_out, char *why);
 void tls_loaded_release(struct tls_loaded *loaded);
 
+/* stream_allow, for what has no stream. */
+bool tls_allow(SSL *ssl, enum tls_version oldest);
+
 /* printf into why (TLS_WHY_MAX bytes); why may be NULL. */
 void tls_why(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What OpenSSL's newest error means, prefixed by what was being done. Empties its queue. */

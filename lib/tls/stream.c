@@ -108,6 +108,15 @@ enum err stream_start_tls(struct stream *stream, struct tls_context *context,
 	return ERR_OK;
 }
 
+enum err stream_allow(struct stream *stream, enum tls_version oldest)
+{
+	bool ok = stream->ssl && !stream->established && !stream->context->client &&
+		  SSL_in_before(stream->ssl) && tls_allow(stream->ssl, oldest);
+
+	ERR_clear_error();
+	return ok ? ERR_OK : ERR_INTERNAL;
+}
+
 static enum err again(struct stream *stream, int wants)
 {
 	stream->wants = (uint8_t)wants;
@@ -181,6 +190,18 @@ enum err stream_read(struct stream *stream, void *data, size_t size, size_t *len
 	if (stream->read_end == ERR_IO)
 		stream->write_end = ERR_IO;
 	return stream->read_end;
+}
+
+enum err stream_peek(struct stream *stream, void *data, size_t size, size_t *len_out)
+{
+	enum err err;
+
+	if (stream->ssl)
+		return ERR_INTERNAL;
+	if (stream->read_end != ERR_OK)
+		return stream->read_end;
+	err = net_look(stream->fd, data, size, len_out);
+	return err == ERR_AGAIN ? again(stream, WATCH_READ) : err;
 }
 
 static enum err write_clear(struct stream *stream, const void *data, size_t len, size_t *len_out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS over a non-blocking socket, with OpenSSL. TLS 1.2 and 1.3 only; no renegotiation,
- * compression, early data; ALPN smtp. The private key is used only through the context, so that
- * its operation can become a request to another process.
+ * TLS over a non-blocking socket, with OpenSSL. TLS 1.2 and 1.3, unless a server allows one client
+ * more or less; no renegotiation, compression, early data; ALPN smtp. The private key is used only
+ * through the context, so that its operation can become a request to another process.
  *
  * struct stream is the one object through which a connection is read and written: once TLS has
  * begun there is no way to the bare descriptor.
@@ -24,9 +24,18 @@ struct tls_identity {
 	struct slice key;         /* PEM; empty: it lies in certificate */
 };
 
-/* min_1_3: refuse TLS 1.2. why: TLS_WHY_MAX bytes, in words, on error. */
-enum err tls_server_context_new(const struct tls_identity *identity, bool min_1_3,
+/* None is 0, so that forgotten is not TLS 1.0. */
+enum tls_version { TLS_1_0 = 10, TLS_1_1, TLS_1_2, TLS_1_3 };
+const char *tls_version_name(enum tls_version version); /* "TLS 1.2" */
+
+/* why: TLS_WHY_MAX bytes, in words, on error. */
+enum err tls_server_context_new(const struct tls_identity *identity,
 				struct tls_context **context_out, char *why);
+/*
+ * Can this OpenSSL, as it was built and set up, speak the version as a server with the context's
+ * certificate? It is tried, in memory. ERR_DENIED: why as above.
+ */
+enum err tls_can_speak(struct tls_context *context, enum tls_version version, char *why);
 /*
  * ca_file: NULL for the system's. verify: the peer's certificate must be valid for its name. All
  * certificates are read here, none later, so it may be called before a sandbox closes.
@@ -71,6 +80,13 @@ int stream_fd(const struct stream *stream); /* to watch it, nothing else */
 enum err stream_start_tls(struct stream *stream, struct tls_context *context,
 			  const char *server_name);
 /*
+ * For servers, between stream_start_tls and the first stream_handshake: the oldest version that
+ * this client may use. Below TLS 1.2 come the ciphers that go with it, CBC, SHA-1 and RSA key
+ * exchange, and OpenSSL's security level 0 (RFC 8996 says why nobody else should have them).
+ * ERR_INTERNAL: not the time for it.
+ */
+enum err stream_allow(struct stream *stream, enum tls_version oldest);
+/*
  * ERR_OK done; ERR_AGAIN: wait for stream_wants; else ERR_IO and why (TLS_WHY_MAX bytes) says
  * what was wrong, in words.
  */
@@ -81,6 +97,10 @@ enum err stream_handshake(struct stream *stream, char *why);
  * stay.
  */
 enum err stream_read(struct stream *stream, void *data, size_t size, size_t *len_out);
+/*
+ * What stream_read would give, left where it is. In clear only: ERR_INTERNAL once TLS has begun.
+ */
+enum err stream_peek(struct stream *stream, void *data, size_t size, size_t *len_out);
 /*
  * Writes as much as there is room for. After ERR_AGAIN the next write must begin with the same
  * bytes, at least as many; they may have moved. ERR_EOF, ERR_IO: the connection is of no use.

@@ -81,9 +81,54 @@ static const char *version_name(int version)
 		return "TLS 1.1";
 	case TLS1_2_VERSION:
 		return "TLS 1.2";
+	case TLS1_3_VERSION:
+		return "TLS 1.3";
 	default:
 		return "an old TLS version";
 	}
+}
+
+const char *tls_version_name(enum tls_version version)
+{
+	static const int numbers[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
+
+	return version_name(numbers[version - TLS_1_0]);
+}
+
+/* "client offers TLS 1.0 only, TLS 1.2 is required here" */
+static void why_version(char *why, SSL *ssl, const char *peer, bool client)
+{
+	int version = client ? SSL_version(ssl) : SSL_client_version(ssl);
+
+	if (client)
+		tls_why(why, "%s offers %s only", peer, version_name(version));
+	else
+		tls_why(why, "%s offers %s only, %s is required here", peer, version_name(version),
+			version_name((int)SSL_get_min_proto_version(ssl)));
+}
+
+/* With the first of what it does offer: names of OpenSSL, no bytes of the client's. */
+static void why_cipher(char *why, SSL *ssl, const char *words)
+{
+	STACK_OF(SSL_CIPHER) *offered = SSL_get_client_ciphers(ssl);
+	int count = offered ? sk_SSL_CIPHER_num(offered) : 0;
+	char names[TLS_WHY_MAX / 2] = "";
+	size_t len = 0;
+
+	for (int i = 0; i < count; i++) {
+		const char *name = SSL_CIPHER_get_name(sk_SSL_CIPHER_value(offered, i));
+
+		/* Not a cipher: it says that secure renegotiation is known (RFC 5746 3.3). */
+		if (strstr(name, "SCSV"))
+			continue;
+		if (len + strlen(name) + sizeof(" ...") > sizeof(names)) {
+			snprintf(names + len, sizeof(names) - len, " ...");
+			break;
+		}
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? " " : "",
+					name);
+	}
+	tls_why(why, "client %s; it offers %s", words, names[0] ? names : "none that is known");
 }
 
 static void why_reason(char *why, SSL *ssl, const char *peer, bool client, unsigned long code)
@@ -96,14 +141,15 @@ static void why_reason(char *why, SSL *ssl, const char *peer, bool client, unsig
 		return;
 	}
 	if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_VERSION_TOO_LOW) {
-		int version = client ? SSL_version(ssl) : SSL_client_version(ssl);
-
-		tls_why(why, "%s offers %s only", peer, version_name(version));
+		why_version(why, ssl, peer, client);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		if (reasons[i].code == reason) {
-			tls_why(why, "%s %s", peer, reasons[i].words);
+			if (reason == SSL_R_NO_SHARED_CIPHER && !client)
+				why_cipher(why, ssl, reasons[i].words);
+			else
+				tls_why(why, "%s %s", peer, reasons[i].words);
 			return;
 		}
 	}

@@ -77,6 +77,35 @@ static bool uses_tls(const struct config *config)
 	return false;
 }
 
+/* Old versions that are allowed must work: not every OpenSSL is built or set up for them. */
+static void check_old_versions(struct check *check, const struct tls_identity *identity)
+{
+	struct tls_context *context = NULL;
+	char why[TLS_WHY_MAX], text[1024];
+
+	if (tls_server_context_new(identity, &context, why) != ERR_OK)
+		return; /* told already */
+	for (size_t i = 0; i < check->config->listen_count; i++) {
+		const struct config_listen *listen = &check->config->listens[i];
+		bool tls_1_1 = listen->tls_legacy_min == TLS_LEGACY_1_1;
+		enum tls_version oldest = tls_1_1 ? TLS_1_1 : TLS_1_0;
+
+		if (listen->tls_legacy_from.count == 0)
+			continue;
+		if (tls_can_speak(context, oldest, why) != ERR_OK) {
+			fault(check, "listen \"%s\": tls_legacy_min = %s asked, but %s",
+			      listen->name, tls_1_1 ? "1.1" : "1.0", why);
+			continue;
+		}
+		snprintf(text, sizeof(text),
+			 "listen \"%s\": clients of tls_legacy_from may use %s, tried and found "
+			 "working; OpenSSL's security level is 0 for them, and for them alone",
+			 listen->name, tls_version_name(oldest));
+		note(text);
+	}
+	tls_context_free(&context);
+}
+
 static void check_identity(struct check *check, const struct tls_identity *identity)
 {
 	const struct config *config = check->config;
@@ -110,6 +139,7 @@ static void check_certificate(struct check *check)
 						buf_data(one_file ? &certificate : &key)};
 
 		check_identity(check, &identity);
+		check_old_versions(check, &identity);
 	}
 	buf_release(&certificate);
 	buf_wipe(&key);
@@ -205,6 +235,8 @@ static void check_networks(const struct config *config)
 
 		check_width(listen->name, "clear_auth_from", &listen->clear_auth_from,
 			    "passwords may go over the wire in clear");
+		check_width(listen->name, "tls_legacy_from", &listen->tls_legacy_from,
+			    "TLS as weak as of 1999 is allowed");
 	}
 }
 

@@ -74,8 +74,29 @@ void front_drop(struct front **front)
 		return;
 	mem_free(f->listener);
 	mem_free(f->hostname);
+	networks_free(&f->tls_legacy_from);
 	networks_free(&f->clear_auth_from);
 	mem_free(f);
+}
+
+enum tls_version front_tls_oldest(const struct front *front, const char *client)
+{
+	if (front->tls_legacy_oldest < front->tls_oldest &&
+	    config_networks_have(&front->tls_legacy_from, slice_str(client)))
+		return front->tls_legacy_oldest;
+	return front->tls_oldest;
+}
+
+static enum tls_version oldest_of(const struct config *config, const struct config_listen *listen)
+{
+	if (listen->tls_min == TLS_MIN_DEFAULT)
+		return config->tls.min_1_3 ? TLS_1_3 : TLS_1_2;
+	return listen->tls_min == TLS_MIN_1_3 ? TLS_1_3 : TLS_1_2; /* older: never for all */
+}
+
+static enum tls_version legacy_oldest_of(const struct config_listen *listen)
+{
+	return listen->tls_legacy_min == TLS_LEGACY_1_1 ? TLS_1_1 : TLS_1_0;
 }
 
 static void set_release(struct door_set *set)
@@ -217,9 +238,31 @@ void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg
 		.hostname = mem_strdup(config->hostname),
 		.tls = listen->tls,
 		.auth = listen->auth,
+		.tls_oldest = oldest_of(config, listen),
+		.tls_legacy_oldest = legacy_oldest_of(listen),
+		.tls_legacy_from = networks_copy(&listen->tls_legacy_from),
 		.clear_auth_from = networks_copy(&listen->clear_auth_from),
 	};
 	DL_APPEND(acceptor->next.doors, door);
+}
+
+/* What old versions are asked for must work here, or an old device fails and nobody knows why. */
+static enum err check_old_versions(const struct config *config, struct tls_context *context,
+				   char *why)
+{
+	char words[TLS_WHY_MAX];
+
+	for (size_t i = 0; config != NULL && i < config->listen_count; i++) {
+		const struct config_listen *listen = &config->listens[i];
+
+		if (listen->tls_legacy_from.count == 0 ||
+		    tls_can_speak(context, legacy_oldest_of(listen), words) == ERR_OK)
+			continue;
+		snprintf(why, 512, "listen \"%s\": tls_legacy_min = %s asked, but %s", listen->name,
+			 listen->tls_legacy_min == TLS_LEGACY_1_1 ? "1.1" : "1.0", words);
+		return ERR_DENIED;
+	}
+	return ERR_OK;
 }
 
 enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity *msg, char *why)
@@ -233,10 +276,14 @@ enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity 
 	/* Certificates for further names come with SNI. */
 	if (msg->name.len > 0)
 		return ERR_OK;
-	err = tls_server_context_new(&identity, config != NULL && config->tls.min_1_3, &context,
-				     words);
+	err = tls_server_context_new(&identity, &context, words);
 	if (err != ERR_OK) {
 		snprintf(why, 512, "certificate: %s", words);
+		return err;
+	}
+	err = check_old_versions(config, context, why);
+	if (err != ERR_OK) {
+		tls_context_free(&context);
 		return err;
 	}
 	tls_context_free(&acceptor->next.tls);

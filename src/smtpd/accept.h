@@ -5,12 +5,12 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "tls/tls.h"
 
 struct acceptor;
 struct msg_identity;
 struct msg_listener;
 struct smtpd;
-struct tls_context;
 
 /* What a session keeps of its listener; shared, and alive as long as somebody holds it. */
 struct front {
@@ -19,11 +19,16 @@ struct front {
 	char *hostname;
 	enum tls_mode tls;
 	enum auth_mode auth;
+	enum tls_version tls_oldest;
+	enum tls_version tls_legacy_oldest; /* for clients of tls_legacy_from */
+	struct strings tls_legacy_from;
 	struct strings clear_auth_from; /* networks */
 };
 
 struct front *front_hold(struct front *front);
 void front_drop(struct front **front);
+/* The oldest version of TLS that a client of this address may use. */
+enum tls_version front_tls_oldest(const struct front *front, const char *client);
 
 struct acceptor *acceptor_new(struct smtpd *smtpd);
 void acceptor_free(struct acceptor **acceptor);

@@ -57,7 +57,7 @@ static enum err warm_up(char *why)
 	err = tls_make_self_signed("warm-up.invalid", 1, &certificate, &key);
 	identity = (struct tls_identity){buf_data(&certificate), buf_data(&key)};
 	if (err == ERR_OK)
-		err = tls_server_context_new(&identity, false, &context, words);
+		err = tls_server_context_new(&identity, &context, words);
 	if (err != ERR_OK)
 		snprintf(why, 512, "OpenSSL cannot be set up: %s", words);
 	tls_context_free(&context);

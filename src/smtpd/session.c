@@ -9,6 +9,7 @@
 #include "base/base32.h"
 #include "base/mem.h"
 #include "events.h"
+#include "first.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
@@ -26,6 +27,11 @@ enum {
 	LIKELY_MORE = 4096,       /* bytes of one read */
 	OUTPUT_LARGE = 16 * 1024,
 	CLOSING_TIME = 5000, /* ms for the last reply to leave */
+	/*
+	 * ms for the first byte where TLS is to begin at once. A client that was set to STARTTLS
+	 * waits for our greeting, as we do for its hello, until its user gives up.
+	 */
+	SILENCE_TIME = 10000,
 };
 
 /* What all sessions read into; nothing stays in it. */
@@ -58,7 +64,7 @@ static void update_watch(struct session *session, bool woken_in_vain)
 {
 	int events = 0;
 
-	if (session->state == SESSION_HANDSHAKE)
+	if (session->state == SESSION_HANDSHAKE || session->state == SESSION_FIRST)
 		events = stream_wants(session->stream);
 	else if (may_read(session))
 		events = WATCH_READ;
@@ -119,6 +125,22 @@ void session_close(struct session *session, unsigned code, const char *status, c
 	session_resume(session);
 }
 
+static void drain(struct session *session);
+
+/* Where TLS was to begin and did not: ends the session, if words are of use with some. */
+static void end_in_clear(struct session *session, bool words, const char *reason)
+{
+	static const char reply[] =
+		"421 4.7.0 This port expects TLS at once; use port 587 for STARTTLS\r\n";
+	size_t sent;
+
+	log_end(session, reason);
+	/* A new connection has room for a line; without, it goes without. */
+	if (words && stream_write(session->stream, reply, sizeof(reply) - 1, &sent) == ERR_OK)
+		drain(session);
+	session_end(session);
+}
+
 static void time_over(void *arg)
 {
 	struct session *session = arg;
@@ -128,6 +150,12 @@ static void time_over(void *arg)
 	if (session->deadline > now) {
 		session->timer_at = session->deadline;
 		timer_set(session->timer, (uint64_t)(session->deadline - now));
+		return;
+	}
+	if (session->state == SESSION_FIRST) {
+		end_in_clear(session, true,
+			     "the client is silent on a port with implicit TLS: it should use "
+			     "STARTTLS on port 587, or TLS from the start (\"SSL/TLS\")");
 		return;
 	}
 	if (session->state == SESSION_HANDSHAKE)
@@ -220,7 +248,9 @@ static void begin_tls(struct session *session)
 	session->state = SESSION_HANDSHAKE;
 	session->greeted = true;
 	set_deadline(session, session->smtpd->config->timeouts.handshake);
-	if (context == NULL || stream_start_tls(session->stream, context, NULL) != ERR_OK) {
+	if (context == NULL || stream_start_tls(session->stream, context, NULL) != ERR_OK ||
+	    stream_allow(session->stream, front_tls_oldest(session->front, session->client)) !=
+		    ERR_OK) {
 		log_end(session, "TLS could not be started");
 		session_end(session);
 		return;
@@ -228,13 +258,36 @@ static void begin_tls(struct session *session)
 	handshake(session);
 }
 
-/* A client that was set to "SSL/TLS" on a port that begins in clear: say so (users.md 40). */
+/* Waits for the first byte where TLS begins at once, and looks at it. */
+static void expect_tls(struct session *session)
+{
+	char bytes[16];
+	size_t len;
+	enum err err = stream_peek(session->stream, bytes, sizeof(bytes), &len);
+	enum first first;
+
+	if (err == ERR_AGAIN) {
+		update_watch(session, true);
+		return;
+	}
+	if (err != ERR_OK) { /* it only looked whether somebody is here */
+		session_end(session);
+		return;
+	}
+	first = first_judge(slice_of(bytes, len));
+	if (first == FIRST_TLS)
+		begin_tls(session);
+	else
+		end_in_clear(session, first == FIRST_SMTP, first_reason(first));
+}
+
+/* A client that was set to "SSL/TLS" on a port that begins in clear: say so. */
 static bool is_tls_hello(struct session *session, const char *bytes, size_t len)
 {
 	if (session->greeted)
 		return false;
 	session->greeted = true;
-	if (len < 2 || bytes[0] != 0x16 || bytes[1] != 0x03)
+	if (first_judge(slice_of(bytes, len)) != FIRST_TLS)
 		return false;
 	log_end(session,
 		"the client speaks TLS at once on a port that begins in clear: it should use "
@@ -286,6 +339,10 @@ static void socket_ready(void *arg, int events)
 	struct session *session = arg;
 
 	sessions_touch(session->smtpd->sessions, session);
+	if (session->state == SESSION_FIRST) {
+		expect_tls(session);
+		return;
+	}
 	if (session->state == SESSION_HANDSHAKE) {
 		handshake(session);
 		return;
@@ -436,10 +493,14 @@ void session_start(struct session *session)
 
 	if (session->front->auth == AUTH_MODE_REQUIRED)
 		session->login_by = loop_now(session->smtpd->loop) + (int64_t)timeouts->login;
-	if (session->front->tls == TLS_MODE_IMPLICIT)
-		begin_tls(session);
-	else
+	if (session->front->tls != TLS_MODE_IMPLICIT) {
 		begin_smtp(session);
+		return;
+	}
+	session->state = SESSION_FIRST;
+	set_deadline(session, timeouts->handshake < SILENCE_TIME ? timeouts->handshake
+								 : (uint64_t)SILENCE_TIME);
+	expect_tls(session);
 }
 
 void session_end(struct session *session)

@@ -4,7 +4,7 @@
  * under way is struct transaction, which exists only between MAIL and the final reply. An idle
  * session is this struct, a machine, a timer, a watch and what OpenSSL needs; no buffers.
  *
- *	HANDSHAKE --> OPEN <--> TLS_NEXT --> HANDSHAKE      (STARTTLS)
+ *	FIRST --> HANDSHAKE --> OPEN <--> TLS_NEXT --> HANDSHAKE      (STARTTLS)
  *	any --> CLOSING --> gone                            (when the last reply is sent)
  *
  * A session is ended (session_end) only from its own socket's and timer's callbacks and from
@@ -30,7 +30,14 @@ struct watch;
 
 enum { SESSION_CLIENT_MAX = 64, SESSION_LOG_ID = 8, SESSION_MECHANISM_MAX = 20 /* RFC 4422 3.1 */ };
 
-enum session_state { SESSION_HANDSHAKE, SESSION_OPEN, SESSION_TLS_NEXT, SESSION_CLOSING };
+/* FIRST: with implicit TLS, until the first byte came. */
+enum session_state {
+	SESSION_FIRST,
+	SESSION_HANDSHAKE,
+	SESSION_OPEN,
+	SESSION_TLS_NEXT,
+	SESSION_CLOSING
+};
 
 struct session {
 	uint64_t id;

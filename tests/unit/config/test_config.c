@@ -577,6 +577,14 @@ static void verify_tells_what_does_not_fit(void **state)
 	verified("hostname = mail.example.org tls { certificate = \"/nowhere/c.pem\" }",
 		 "tls: certificate: /nowhere/c.pem: No such file or directory; `postern setup` "
 		 "makes one\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off tls_min = 1.1 }",
+		 "listen \"y\": tls_min = \"1.1\" would weaken TLS for every client; name those "
+		 "that "
+		 "need it instead: tls_legacy_from = \"192.0.2.7\" and tls_legacy_min = \"1.1\"\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
+		       "tls_legacy_from = 192.0.2.7 }",
+		 "listen \"y\": tls_legacy_from is of no use with tls = \"none\"; set tls = "
+		 "\"starttls\" or \"implicit\"\n");
 	verified(PLAIN "relay \"a\" { host = \"a:25\" user = me }",
 		 "relay \"a\": user is set, and so password_file must be\n");
 	verified(PLAIN "relay \"a\" { host = \"a:25\" password_file = \"/dev/null\" }",

@@ -74,7 +74,7 @@ static void key_of_another_is_refused(void **state)
 	assert_int_equal(tls_identity_check(&mixed, NULL, os_wall_ms(), why), ERR_DENIED);
 	assert_non_null(strstr(why, "does not belong"));
 	why[0] = '\0';
-	assert_int_equal(tls_server_context_new(&mixed, false, &context, why), ERR_DENIED);
+	assert_int_equal(tls_server_context_new(&mixed, &context, why), ERR_DENIED);
 	assert_non_null(strstr(why, "does not belong"));
 	assert_null(context);
 	unmake(&one);
@@ -94,7 +94,7 @@ static void one_file_may_hold_both(void **state)
 	identity = (struct tls_identity){.certificate = buf_data(&made.key)};
 	assert_int_equal(tls_identity_check(&identity, "mail.example.org", os_wall_ms(), why),
 			 ERR_OK);
-	assert_int_equal(tls_server_context_new(&identity, true, &context, why), ERR_OK);
+	assert_int_equal(tls_server_context_new(&identity, &context, why), ERR_OK);
 	tls_context_free(&context);
 	assert_null(context);
 	unmake(&made);

@@ -18,6 +18,7 @@
 #include "os/net.h"
 #include "os/os.h"
 #include "test_tls.h"
+#include "tls/internal.h"
 
 struct pair {
 	struct made made;
@@ -38,9 +39,8 @@ static void pair_open(struct pair *pair, const char *made_for, unsigned days)
 	identity = made_identity(&pair->made);
 	snprintf(pair->ca_file, sizeof(pair->ca_file), "/tmp/postern-test-ca.%d", (int)getpid());
 	assert_int_equal(os_write_file(pair->ca_file, identity.certificate, 0600), ERR_OK);
-	assert_int_equal(
-		tls_server_context_new(&identity, false, &pair->server_context, pair->server_why),
-		ERR_OK);
+	assert_int_equal(tls_server_context_new(&identity, &pair->server_context, pair->server_why),
+			 ERR_OK);
 	assert_int_equal(tls_client_context_new(pair->ca_file, true, &pair->client_context,
 						pair->client_why),
 			 ERR_OK);
@@ -218,7 +218,7 @@ static void pending_is_seen(void **state)
 }
 
 /* B6: the end without close_notify is no end. */
-static void truncation_is_an_error(void **state)
+static void b6_truncation_is_an_error(void **state)
 {
 	struct pair pair;
 	char data[64];
@@ -236,7 +236,7 @@ static void truncation_is_an_error(void **state)
 }
 
 /* B5: bytes in clear where TLS was, with and without close_notify before them. */
-static void clear_bytes_are_an_error(void **state)
+static void b5_clear_bytes_are_an_error(void **state)
 {
 	static const char injected[] = "QUIT\r\nMAIL FROM:<a@example.org>\r\n";
 	struct pair pair;
@@ -385,7 +385,7 @@ static enum err other_shake(struct pair *pair, struct other *other)
 	return server;
 }
 
-static void old_versions_and_suites_are_refused(void **state)
+static void b8_old_versions_and_suites_are_refused(void **state)
 {
 	static const struct {
 		int version;
@@ -422,7 +422,7 @@ static void old_versions_and_suites_are_refused(void **state)
 }
 
 /* B9 */
-static void alpn_is_smtp_or_nothing(void **state)
+static void b9_alpn_is_smtp_or_nothing(void **state)
 {
 	static const struct {
 		const char *offer;
@@ -461,7 +461,7 @@ static void alpn_is_smtp_or_nothing(void **state)
 }
 
 /* B10: whatever name is asked for, the one certificate is shown. */
-static void any_server_name_gets_the_certificate(void **state)
+static void b10_any_server_name_gets_the_certificate(void **state)
 {
 	static const char *const names[] = {"..\\", "%n%s", "$(id)", "no.such.host.example",
 					    "\xff\xfe"};
@@ -482,7 +482,7 @@ static void any_server_name_gets_the_certificate(void **state)
 }
 
 /* B8: a TLS 1.2 client that asks for a new handshake gets none, and the session lives on. */
-static void renegotiation_is_refused(void **state)
+static void b8_renegotiation_is_refused(void **state)
 {
 	struct pair pair;
 	char data[64];
@@ -505,8 +505,133 @@ static void renegotiation_is_refused(void **state)
 	pair_close(&pair);
 }
 
+/* What is allowed to one connection is so for it alone. */
+static void b8_old_versions_for_one_connection(void **state)
+{
+	static const struct {
+		enum tls_version oldest;
+		int version;
+		const char *ciphers;
+		bool ok;
+	} tries[] = {
+		{TLS_1_0, TLS1_VERSION, "ALL:@SECLEVEL=0", true},
+		{TLS_1_0, TLS1_1_VERSION, "ALL:@SECLEVEL=0", true},
+		{TLS_1_0, TLS1_2_VERSION, "ECDHE-ECDSA-AES256-SHA384", true},
+		{TLS_1_0, TLS1_3_VERSION, "ALL", true},
+		{TLS_1_0, TLS1_VERSION, "AECDH-AES128-SHA:@SECLEVEL=0", false},
+		{TLS_1_0, TLS1_VERSION, "eNULL:@SECLEVEL=0", false},
+		{TLS_1_1, TLS1_VERSION, "ALL:@SECLEVEL=0", false},
+		{TLS_1_1, TLS1_1_VERSION, "ALL:@SECLEVEL=0", true},
+		{TLS_1_2, TLS1_1_VERSION, "ALL:@SECLEVEL=0", false},
+		{TLS_1_2, TLS1_2_VERSION, "ECDHE-ECDSA-AES256-SHA384", false},
+		{TLS_1_3, TLS1_2_VERSION, "ECDHE+AESGCM", false},
+		{TLS_1_3, TLS1_3_VERSION, "ALL", true},
+	};
+	struct pair pair;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		pair_open(&pair, "mail.example.org", 30);
+		assert_int_equal(stream_allow(pair.server, tries[i].oldest), ERR_INTERNAL);
+		struct other other = other_new(&pair);
+
+		assert_int_equal(stream_allow(pair.server, tries[i].oldest), ERR_OK);
+		SSL_set_min_proto_version(other.ssl, tries[i].version);
+		SSL_set_max_proto_version(other.ssl, tries[i].version);
+		assert_int_equal(SSL_set_cipher_list(other.ssl, tries[i].ciphers), 1);
+		assert_int_equal(other_shake(&pair, &other), tries[i].ok ? ERR_OK : ERR_IO);
+		assert_int_equal(stream_allow(pair.server, TLS_1_0), ERR_INTERNAL);
+		other_free(&other);
+		/* The next one of the same context has none of it. */
+		stream_free(&pair.server);
+		int fds[2];
+
+		assert_int_equal(net_pair(fds), ERR_OK);
+		pair.server = stream_new(fds[0]);
+		pair.client_fd = fds[1];
+		other = other_new(&pair);
+		SSL_set_max_proto_version(other.ssl, TLS1_1_VERSION);
+		assert_int_equal(other_shake(&pair, &other), ERR_IO);
+		other_free(&other);
+		net_close(&pair.client_fd);
+		pair_close(&pair);
+	}
+}
+
+static void b8_what_the_library_can_is_tried(void **state)
+{
+	struct pair pair;
+	char why[TLS_WHY_MAX] = "";
+
+	(void)state;
+	pair_open(&pair, "mail.example.org", 30);
+	for (int version = TLS_1_0; version <= TLS_1_3; version++)
+		assert_int_equal(tls_can_speak(pair.server_context, (enum tls_version)version, why),
+				 ERR_OK);
+	SSL_CTX_set_options(pair.server_context->ssl, SSL_OP_NO_TLSv1);
+	assert_int_equal(tls_can_speak(pair.server_context, TLS_1_0, why), ERR_DENIED);
+	assert_int_equal(strncmp(why, "OpenSSL on this system cannot do TLS 1.0: ", 42), 0);
+	assert_int_equal(tls_can_speak(pair.server_context, TLS_1_1, why), ERR_OK);
+	pair_close(&pair);
+}
+
+/* Resumes a session on a new connection of the pair's contexts; was it resumed? */
+static bool resumes(struct pair *pair, SSL_SESSION *session)
+{
+	struct pair next = *pair;
+	bool reused;
+	int fds[2];
+
+	assert_int_equal(net_pair(fds), ERR_OK);
+	next.server = stream_new(fds[0]);
+	next.client_fd = fds[1];
+	struct other other = other_new(&next);
+
+	SSL_set_session(other.ssl, session);
+	assert_int_equal(other_shake(&next, &other), ERR_OK);
+	reused = SSL_session_reused(other.ssl) == 1;
+	/* A connection that is broken off would make the session useless. */
+	SSL_set_shutdown(other.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	other_free(&other);
+	net_close(&fds[1]);
+	stream_free(&next.server);
+	return reused;
+}
+
+/* A key seals for an hour, opens for one more, and is gone then. */
+static void b8_ticket_keys_rotate(void **state)
+{
+	struct ticket_key *keys;
+	unsigned char first[TLS_TICKET_NAME];
+	struct pair pair;
+	char byte;
+
+	(void)state;
+	pair_open(&pair, "mail.example.org", 30);
+	keys = pair.server_context->tickets;
+	struct other other = other_new(&pair);
+
+	assert_int_equal(other_shake(&pair, &other), ERR_OK);
+	SSL_read(other.ssl, &byte, 1);
+	SSL_SESSION *session = SSL_get1_session(other.ssl);
+
+	memcpy(first, keys[0].name, sizeof(first));
+	assert_true(resumes(&pair, session));
+	assert_memory_equal(keys[0].name, first, sizeof(first));
+	keys[0].made -= TLS_TICKET_LIFE;
+	assert_true(resumes(&pair, session));
+	assert_memory_not_equal(keys[0].name, first, sizeof(first));
+	assert_memory_equal(keys[1].name, first, sizeof(first));
+	keys[0].made -= TLS_TICKET_LIFE;
+	assert_false(resumes(&pair, session));
+	assert_memory_not_equal(keys[1].name, first, sizeof(first));
+	SSL_SESSION_free(session);
+	other_free(&other);
+	pair_close(&pair);
+}
+
 /* Tickets work within a context and not in another; no early data is offered with them. */
-static void tickets_resume(void **state)
+static void b8_tickets_resume(void **state)
 {
 	for (int same = 0; same < 2; same++) {
 		struct pair pair;
@@ -554,17 +679,20 @@ int main(void)
 		cmocka_unit_test(tls_stream),
 		cmocka_unit_test(context_may_go_first),
 		cmocka_unit_test(pending_is_seen),
-		cmocka_unit_test(truncation_is_an_error),
-		cmocka_unit_test(clear_bytes_are_an_error),
+		cmocka_unit_test(b6_truncation_is_an_error),
+		cmocka_unit_test(b5_clear_bytes_are_an_error),
 		cmocka_unit_test(wrong_name_fails),
 		cmocka_unit_test(expired_fails_and_unverified_does_not),
 		cmocka_unit_test(unreadable_issuers_are_told),
 		cmocka_unit_test(no_tls_is_told),
-		cmocka_unit_test(old_versions_and_suites_are_refused),
-		cmocka_unit_test(alpn_is_smtp_or_nothing),
-		cmocka_unit_test(any_server_name_gets_the_certificate),
-		cmocka_unit_test(renegotiation_is_refused),
-		cmocka_unit_test(tickets_resume),
+		cmocka_unit_test(b8_old_versions_and_suites_are_refused),
+		cmocka_unit_test(b9_alpn_is_smtp_or_nothing),
+		cmocka_unit_test(b10_any_server_name_gets_the_certificate),
+		cmocka_unit_test(b8_renegotiation_is_refused),
+		cmocka_unit_test(b8_tickets_resume),
+		cmocka_unit_test(b8_ticket_keys_rotate),
+		cmocka_unit_test(b8_old_versions_for_one_connection),
+		cmocka_unit_test(b8_what_the_library_can_is_tried),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
