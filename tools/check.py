@@ -114,7 +114,17 @@ def main():
     return 0 if COUNT.failed == 0 and COUNT.passed > 0 else 1
 
 
+def analysis():
+    """Each analyser is one test; its configuration is in .clang-tidy and tests/lint."""
+    for tool, name in [("gcc", "gcc -fanalyzer"), ("tidy", "clang-tidy"), ("cppcheck", "cppcheck")]:
+        done = subprocess.run(["/usr/bin/python3", "-B", str(ROOT / "tests/lint/analyse.py"), str(SANITIZED), tool],
+                              capture_output=True, text=True, check=False)
+        COUNT.add(f"analysis: {name}", done.returncode == 0, done.stdout + done.stderr)
+
+
 def full():
+    say("static analysis")
+    analysis()
     say("building as shipped")
     if not build(RELEASE, "-Dbuildtype=release"):
         return

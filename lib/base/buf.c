@@ -55,7 +55,7 @@ static void make_room(struct buf *buf, size_t len)
 
 	if (buf->size - buf->end >= len && buf->mem != NULL)
 		return;
-	if (buf->start != 0) {
+	if (buf->start != 0 && buf->mem != NULL) {
 		size_t stale = buf->start > used ? buf->start : used;
 
 		memmove(buf->mem, buf->mem + buf->start, used);

@@ -21,7 +21,7 @@ int program_run(const char *const argv[])
 		copy[i] = mem_strdup(argv[i]);
 	pid = fork();
 	if (pid == 0) {
-		if (dup2(STDERR_FILENO, STDOUT_FILENO) != -1)
+		if (copy[0] != NULL && dup2(STDERR_FILENO, STDOUT_FILENO) != -1)
 			execv(copy[0], copy);
 		_exit(127);
 	}

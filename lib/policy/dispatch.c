@@ -121,11 +121,14 @@ static void heap_remove(struct dispatch *dispatch, struct destination *d)
 
 static void heap_add(struct dispatch *dispatch, struct destination *d, int64_t wake)
 {
+	size_t size;
+
 	heap_remove(dispatch, d);
 	if (dispatch->heap_count == dispatch->heap_size) {
 		dispatch->heap_size = dispatch->heap_size == 0 ? 64 : dispatch->heap_size * 2;
-		dispatch->heap =
-			mem_resize(dispatch->heap, dispatch->heap_size * sizeof(*dispatch->heap));
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): a table of pointers */
+		size = dispatch->heap_size * sizeof(*dispatch->heap);
+		dispatch->heap = mem_resize(dispatch->heap, size);
 	}
 	d->wake = wake;
 	heap_place(dispatch, dispatch->heap_count++, d);
@@ -347,8 +350,7 @@ void dispatch_set_window(struct dispatch *dispatch, uint32_t window)
 	if (window <= before)
 		return;
 	/* Those that had reached their quarter of the old one. */
-	HASH_ITER(hh, dispatch->destinations, d, next)
-	{
+	HASH_ITER (hh, dispatch->destinations, d, next) {
 		if (d->under_way != 0)
 			enter_ring(dispatch, d);
 	}
@@ -505,6 +507,7 @@ static void drop_ready(struct dispatch *dispatch, struct destination *d)
 
 	while ((delivery = d->ready) != NULL) {
 		unready(dispatch, d, delivery);
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is ready is in it */
 		HASH_DEL(dispatch->deliveries, delivery);
 		DL_APPEND(dispatch->drops, delivery);
 		due_at(d, 0);
@@ -605,8 +608,9 @@ void *dispatch_take(struct dispatch *dispatch, int64_t destination, uint64_t key
 	struct destination *d = find(dispatch, destination);
 	void *data;
 
-	if (d != NULL)
-		changed(d, key);
+	if (d == NULL)
+		return NULL;
+	changed(d, key);
 	if (delivery == NULL || delivery->under_way)
 		return NULL;
 	unready(dispatch, d, delivery);

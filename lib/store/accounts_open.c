@@ -110,6 +110,7 @@ static enum err query(struct accounts *accounts, const char *sql, void *blob_out
 
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
+	/* NOLINTNEXTLINE(bugprone-branch-clone): no row, then an error, then a row of no use */
 	if (code == SQLITE_DONE) {
 		err = ERR_NOT_FOUND;
 	} else if (code != SQLITE_ROW) {

@@ -145,7 +145,7 @@ enum err queue_db_prepare(struct queue_db *db, const char *const *sql, size_t co
 {
 	enum err err = ERR_OK;
 
-	db->statements = mem_array(count, sizeof(*db->statements));
+	db->statements = mem_array(count, sizeof(sqlite3_stmt *));
 	db->count = count;
 	for (size_t i = 0; i < count && err == ERR_OK; i++)
 		err = queue_db_error(sqlite3_prepare_v3(

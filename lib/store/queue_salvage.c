@@ -37,10 +37,10 @@ enum statement {
 };
 
 static const char *const sql[STATEMENT_END] = {
-	[PUT_MESSAGE] = "INSERT OR IGNORE INTO message(key, " QUEUE_MAIL_COLUMNS
-			") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
-	[PUT_DAMAGED] = "INSERT OR IGNORE INTO damaged(key, found, reason, random, envelope, body)"
-			" VALUES(?1,?2,?3,?4,?5,?6)",
+	[PUT_MESSAGE] = ("INSERT OR IGNORE INTO message(key, " QUEUE_MAIL_COLUMNS
+			 ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"),
+	[PUT_DAMAGED] = ("INSERT OR IGNORE INTO damaged(key, found, reason, random, envelope, body)"
+			 " VALUES(?1,?2,?3,?4,?5,?6)"),
 	[PUT_ROW] = "INSERT OR IGNORE INTO recipient VALUES(?1,?2,?3,?4,?5,?6,?7)",
 	[PUT_DESTINATION] = "INSERT OR IGNORE INTO destination VALUES(?1,?2,0,0,'')",
 	[PUT_PROGRESS] = "INSERT OR IGNORE INTO progress VALUES(?1,?2)",

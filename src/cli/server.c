@@ -45,6 +45,7 @@ static int show_files(const struct config *config, bool json)
 	struct buf certificate, key;
 	struct tls_identity identity;
 	const char *path = config->tls.certificate;
+	char self_signed[8];
 	enum err err;
 
 	buf_init(&certificate, 262144);
@@ -61,14 +62,13 @@ static int show_files(const struct config *config, bool json)
 			{.key = (char[]){"subject"}, IPC_FIELD_TEXT, info.subject},
 			{.key = (char[]){"fingerprint"}, IPC_FIELD_TEXT, info.fingerprint},
 			{.key = (char[]){"not_after"}, IPC_FIELD_TIME, end},
-			{.key = (char[]){"self_signed"},
-			 IPC_FIELD_BOOL,
-			 info.self_signed ? (char[]){"true"} : (char[]){"false"}},
+			{.key = (char[]){"self_signed"}, IPC_FIELD_BOOL, self_signed},
 		};
 		struct row row = {fields, sizeof(fields) / sizeof(fields[0])};
 		struct answer answer = {.rows = &row, .count = 1};
 
 		snprintf(end, sizeof(end), "%lld", (long long)info.not_after);
+		snprintf(self_signed, sizeof(self_signed), info.self_signed ? "true" : "false");
 		show_rows(&answer, SHOW_TABLE, json, "", stdout);
 	}
 	buf_release(&certificate);

@@ -392,6 +392,7 @@ static void copy_numbers(struct ipc_list_builder *numbers, struct ipc_list list)
 static void tell_claim(struct queue_link *link, struct unconfirmed *first,
 		       const struct delivery *delivery)
 {
+	/* cppcheck-suppress nullPointerRedundantCheck ; one of the two is always there */
 	uint64_t claim = first ? first->claim : delivery->claim;
 	struct ipc_list_builder numbers;
 
