@@ -4,7 +4,7 @@
  * 4954). Same form as the server: feed, next, output, and calls that answer events. It
  * pipelines where the server offers it, counts replies against commands, and is the second,
  * independent guard of what leaves: a body with a bare CR, a bare LF or a NUL is never ended
- * with a dot (5.6.0), an address with CR, LF, NUL, blank or bracket never sent.
+ * with a dot (5.6.0), an address or a parameter with CR, LF, NUL, blank or bracket never sent.
  *
  * A connection lives through: GREETING (220), EHLO, [STARTTLS, EHLO], [AUTH], READY; then any
  * number of transactions: smtp_client_send, RECIPIENT for each, BODY_WANTED, SENT, READY; then
@@ -77,7 +77,11 @@ struct smtp_client_recipient {
 	struct smtp_rcpt_terms terms;
 };
 
-/* What of the terms the server does not offer is left unsaid: ask smtp_client_offers first. */
+/*
+ * What of the terms the server does not offer is left unsaid: ask smtp_client_offers first.
+ * SMTPUTF8 is said where an address is not ASCII, and only there: terms.utf8 is not looked at.
+ * An LMTP server is not told of NOTIFY and its kin: who brings mail into a mailbox reports himself.
+ */
 struct smtp_client_envelope {
 	struct slice sender;
 	const struct smtp_client_recipient *recipients;
@@ -105,8 +109,10 @@ void smtp_client_auth_response(struct smtp_client *client, struct slice token);
 void smtp_client_auth_cancel(struct smtp_client *client);
 
 /*
- * Starts a transaction. ERR_BUSY: not idle. ERR_SYNTAX: an address that must not be sent, or no
- * recipient; nothing was sent. The envelope must live until SENT, REFUSED or FAILED.
+ * Starts a transaction. ERR_BUSY: not idle. ERR_SYNTAX: an address or a parameter that must not be
+ * sent, or no recipient, or an address that is not ASCII where SMTPUTF8 is not offered. ERR_DENIED:
+ * terms.require_tls, and there is no TLS, or REQUIRETLS is not offered (LMTP: does not matter).
+ * Nothing was sent then. The envelope must live until SENT, REFUSED or FAILED.
  */
 enum err smtp_client_send(struct smtp_client *client, const struct smtp_client_envelope *envelope);
 /*
@@ -126,5 +132,8 @@ enum smtp_client_phase smtp_client_phase(const struct smtp_client *client);
 bool smtp_client_idle(const struct smtp_client *client); /* READY for a transaction */
 /* What the server offered, after the last EHLO. */
 bool smtp_client_offers(const struct smtp_client *client, const char *keyword);
+/* What stands behind the keyword, "" for nothing; valid until the next EHLO. false: not offered. */
+bool smtp_client_offer(const struct smtp_client *client, const char *keyword,
+		       struct slice *value_out);
 
 #endif

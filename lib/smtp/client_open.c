@@ -18,8 +18,7 @@ static void send_hello(struct smtp_client *client)
 	client_enter(client, CLIENT_EHLO);
 }
 
-/* What stands behind a keyword of the EHLO reply; false: it is not offered. */
-static bool find_offer(const struct smtp_client *client, const char *keyword,
+bool smtp_client_offer(const struct smtp_client *client, const char *keyword,
 		       struct slice *value_out)
 {
 	struct slice rest = slice_str(client->offers), line;
@@ -39,7 +38,7 @@ bool smtp_client_offers(const struct smtp_client *client, const char *keyword)
 {
 	struct slice value;
 
-	return find_offer(client, keyword, &value);
+	return smtp_client_offer(client, keyword, &value);
 }
 
 /* The next thing to do once the server has said what it can. */
@@ -56,7 +55,7 @@ static void after_hello(struct smtp_client *client)
 		client_fail(client, NULL, "the server does not offer STARTTLS");
 	} else if (!client->options.auth || client->logged_in) {
 		client_ready(client);
-	} else if (!find_offer(client, "AUTH", &mechanisms)) {
+	} else if (!smtp_client_offer(client, "AUTH", &mechanisms)) {
 		client_fail(client, NULL, "the server does not offer AUTH");
 	} else {
 		client_tell(client, SMTP_CLIENT_AUTH)->text = mechanisms;
@@ -91,7 +90,7 @@ void client_reply_ehlo(struct smtp_client *client, const struct smtp_reply *repl
 	client->offers = mem_strndup(rest.ptr, rest.len);
 	client->pipelining = smtp_client_offers(client, "PIPELINING");
 	client->eight_bit = smtp_client_offers(client, "8BITMIME");
-	if (find_offer(client, "SIZE", &value))
+	if (smtp_client_offer(client, "SIZE", &value))
 		slice_number(value, UINT64_MAX, &client->size_limit); /* else there is no limit */
 	after_hello(client);
 }

@@ -5,7 +5,8 @@
  *	client.c       life, steps, events; which reply is due
  *	client_open.c  greeting, EHLO, STARTTLS, AUTH
  *	client_send.c  a transaction: MAIL, RCPT, DATA, the final replies
- *	client_body.c  the guard of what leaves
+ *	client_terms.c what stands in MAIL and RCPT, and the guard of it
+ *	client_body.c  the guard of the body
  */
 #ifndef POSTERN_SMTP_CLIENT_PRIVATE_H
 #define POSTERN_SMTP_CLIENT_PRIVATE_H
@@ -51,6 +52,7 @@ struct client_transaction {
 	uint32_t replied;        /* to RCPTs; in CLIENT_FINAL: recipients dealt with */
 	uint32_t accepted_count;
 	uint32_t swallow; /* replies still to come that mean nothing */
+	bool utf8;        /* SMTPUTF8 is said */
 	bool mail_sent;
 	bool data_sent;
 	bool held_cr;       /* body: the last byte was CR; not sent yet */
@@ -103,5 +105,20 @@ void client_reply_empty_final(struct smtp_client *client, const struct smtp_repl
 void client_reply_swallow(struct smtp_client *client, const struct smtp_reply *reply);
 void client_reply_rset(struct smtp_client *client, const struct smtp_reply *reply);
 void client_drop_transaction(struct smtp_client *client);
+
+/* ---- client_terms.c */
+/*
+ * Whether this may leave for this server. ERR_SYNTAX: something in it is not what it must be, or
+ * an address needs SMTPUTF8, which is not offered; ERR_DENIED: it requires TLS, and would not get
+ * it. RFC 8689 4.2.1.
+ */
+enum err client_envelope_check(const struct smtp_client *client,
+			       const struct smtp_client_envelope *envelope);
+/* RFC 6531 3.4: only where an address asks for it, whatever the sender's client said. */
+bool client_needs_utf8(const struct smtp_client_envelope *envelope);
+/* The whole command into the output; the envelope was checked. */
+void client_say_mail(struct smtp_client *client, const struct smtp_client_envelope *envelope);
+void client_say_rcpt(struct smtp_client *client, const struct smtp_client_envelope *envelope,
+		     uint32_t index);
 
 #endif

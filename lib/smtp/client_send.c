@@ -13,45 +13,6 @@ void client_drop_transaction(struct smtp_client *client)
 	client->transaction = (struct client_transaction){.envelope = NULL};
 }
 
-/* The last gate for an address: nothing leaves that could be read as more than one. */
-static bool may_leave(struct slice address)
-{
-	for (size_t i = 0; i < address.len; i++) {
-		unsigned char c = (unsigned char)address.ptr[i];
-
-		if (c <= 0x20 || c >= 0x7f || c == '<' || c == '>')
-			return false;
-	}
-	return true;
-}
-
-static bool envelope_may_leave(const struct smtp_client_envelope *envelope)
-{
-	if (envelope->recipient_count == 0 || envelope->sender.len > SMTP_PATH_MAX ||
-	    !may_leave(envelope->sender))
-		return false;
-	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
-		struct slice recipient = envelope->recipients[i].address;
-
-		if (recipient.len == 0 || recipient.len > SMTP_PATH_MAX || !may_leave(recipient))
-			return false;
-	}
-	return true;
-}
-
-static void send_mail(struct smtp_client *client)
-{
-	const struct smtp_client_envelope *envelope = client->transaction.envelope;
-
-	buf_printf(&client->out, "MAIL FROM:<%.*s>", SLICE_ARG(envelope->sender));
-	if (envelope->size != 0 && smtp_client_offers(client, "SIZE"))
-		buf_printf(&client->out, " SIZE=%llu", (unsigned long long)envelope->size);
-	if (envelope->body_8bit && client->eight_bit)
-		buf_append_str(&client->out, " BODY=8BITMIME");
-	buf_append_str(&client->out, "\r\n");
-	client->transaction.mail_sent = true;
-}
-
 /* Sends as much of the group as may be sent now. */
 static void pump(struct smtp_client *client)
 {
@@ -60,14 +21,15 @@ static void pump(struct smtp_client *client)
 	uint32_t window = client->pipelining ? CLIENT_WINDOW : 1;
 	bool all_replied;
 
-	if (!transaction->mail_sent)
-		send_mail(client);
+	if (!transaction->mail_sent) {
+		client_say_mail(client, envelope);
+		transaction->mail_sent = true;
+	}
 	if (client->step == CLIENT_MAIL && !client->pipelining)
 		return;
 	while (transaction->sent < envelope->recipient_count &&
 	       transaction->sent - transaction->replied < window) {
-		buf_printf(&client->out, "RCPT TO:<%.*s>\r\n",
-			   SLICE_ARG(envelope->recipients[transaction->sent].address));
+		client_say_rcpt(client, envelope, transaction->sent);
 		transaction->sent++;
 	}
 	all_replied = transaction->replied == envelope->recipient_count;
@@ -89,10 +51,13 @@ static void tell_refused(struct smtp_client *client, const struct smtp_reply *re
 
 enum err smtp_client_send(struct smtp_client *client, const struct smtp_client_envelope *envelope)
 {
+	enum err err;
+
 	if (client->step != CLIENT_IDLE)
 		return ERR_BUSY;
-	if (!envelope_may_leave(envelope))
-		return ERR_SYNTAX;
+	err = client_envelope_check(client, envelope);
+	if (err != ERR_OK)
+		return err;
 	client->events = 0; /* a READY that was not taken is used up */
 	if (client->size_limit != 0 && envelope->size > client->size_limit) {
 		const struct smtp_reply reply = {
@@ -106,6 +71,7 @@ enum err smtp_client_send(struct smtp_client *client, const struct smtp_client_e
 		return ERR_OK;
 	}
 	client->transaction.envelope = envelope;
+	client->transaction.utf8 = client_needs_utf8(envelope);
 	client->transaction.accepted = mem_array(envelope->recipient_count, 1);
 	client_enter(client, CLIENT_MAIL);
 	pump(client);

@@ -29,8 +29,10 @@ struct world {
 
 static const struct smtp_client_recipient recipients[] = {
 	{.address = {"a@b.example", 11}},
-	{.address = {"c@d.example", 11}},
-	{.address = {"\"x\"@e.example", 13}},
+	{.address = {"c@d.example", 11},
+	 .terms = {.notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY}},
+	{.address = {"\"x\"@e.example", 13},
+	 .terms = {.notify = SMTP_NOTIFY_NEVER, .orcpt = {"utf-8;\xc3\xa9@x", 10}}},
 };
 
 static unsigned chance(struct world *world, unsigned of)
@@ -67,6 +69,13 @@ static void start(struct world *world)
 		.recipient_count = 1 + chance(world, 3),
 		.size = chance(world, 3000),
 		.body_8bit = chance(world, 2) != 0,
+		.by_seconds = (int64_t)chance(world, 600) - 300,
+		.terms = {.has_priority = chance(world, 2) != 0,
+			  .priority = (int8_t)((int)chance(world, 19) - 9),
+			  .by = (enum smtp_by)chance(world, 3),
+			  .ret = (enum smtp_ret)chance(world, 3),
+			  .envid = chance(world, 2) != 0 ? SLICE_LIT("Q+2B1") : SLICE_LIT(""),
+			  .auth = chance(world, 2) != 0 ? SLICE_LIT("<>") : SLICE_LIT("")},
 	};
 	HOLDS(smtp_client_idle(world->client));
 	memset(world->finals, 0, sizeof(world->finals));
