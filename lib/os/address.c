@@ -163,6 +163,19 @@ bool net_is_private(const struct net_address *address)
 	return true;
 }
 
+bool net_is_loopback(const struct net_address *address)
+{
+	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+	const unsigned char *bytes = address->u.v6.sin6_addr.s6_addr;
+
+	if (address->u.any.sa_family == AF_INET)
+		return ntohl(address->u.v4.sin_addr.s_addr) >> 24 == 127;
+	if (address->u.any.sa_family != AF_INET6)
+		return address->u.any.sa_family == AF_UNIX;
+	return IN6_IS_ADDR_LOOPBACK(&address->u.v6.sin6_addr) ||
+	       (memcmp(bytes, mapped, sizeof(mapped)) == 0 && bytes[12] == 127);
+}
+
 static enum err read_port(struct slice text, uint16_t *port_out, char *why)
 {
 	struct servent *service;

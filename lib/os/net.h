@@ -34,6 +34,8 @@ enum err net_read(struct slice text, uint16_t port, struct net_address *address_
 enum err net_read_local(const char *path, struct net_address *address_out);
 /* Loopback, private, link-local, shared, mapped and embedded forms of them, unspecified, multicast. */
 bool net_is_private(const struct net_address *address);
+/* 127.0.0.0/8, ::1, the former mapped, a local socket: what is sent there stays on this machine. */
+bool net_is_loopback(const struct net_address *address);
 
 /*
  * A listen address of the configuration: "*:587" (both families), "0.0.0.0:25", "[::1]:2525",

@@ -94,6 +94,7 @@ static void tell(struct capture_job *c)
 	if (c->err == ERR_OK) {
 		outcome_set(&outcome, IPC_DELIVERED, IPC_SCOPE_RECIPIENT, 250, "2.0.0",
 			    "captured as %s/new/%s", c->folder, c->name);
+		outcome.taken = IPC_TAKEN_FINAL;
 	} else {
 		outcome_set(&outcome, IPC_DEFERRED, IPC_SCOPE_OURS, 0,
 			    c->err == ERR_NO_SPACE ? "4.3.1" : "4.3.0",

@@ -12,6 +12,7 @@
 #include "os/log.h"
 #include "os/loop.h"
 #include "pool.h"
+#include "terms.h"
 #include "tls/tls.h"
 
 enum {
@@ -382,22 +383,35 @@ struct connection *connection_new(struct host *host)
 	return connection;
 }
 
+/* The job is not for this connection: on to its next host, or over. */
+static void decline(struct connection *connection, struct job *job, const struct outcome *why)
+{
+	connection->job = NULL;
+	job->connection = NULL;
+	if (outcome_try_next(why))
+		job_host_failed(job, why, connection->where, false);
+	else
+		job_done(job, why, connection->where, connection->tls, false);
+}
+
 bool connection_give(struct connection *connection, struct job *job)
 {
-	connection->available = false;
-	connection->job = job;
-	connection->messages++;
-	job_taken(job, connection);
-	if (smtp_client_send(connection->client, &job->envelope) != ERR_OK) {
-		struct outcome outcome;
+	struct outcome why;
 
-		connection->job = NULL;
-		job->connection = NULL;
-		outcome_set(&outcome, IPC_FAILED, IPC_SCOPE_MESSAGE, 0, "5.1.3",
-			    "an address of this message must not be sent");
-		job_done(job, &outcome, connection->where, "", false);
+	if (!terms_fit(job, connection, &why)) {
+		decline(connection, job, &why);
 		return false;
 	}
+	connection->job = job;
+	job_taken(job, connection);
+	if (smtp_client_send(connection->client, &job->envelope) != ERR_OK) {
+		outcome_set(&why, IPC_FAILED, IPC_SCOPE_MESSAGE, 0, "5.1.3",
+			    "an address or a parameter of this message must not be sent");
+		decline(connection, job, &why);
+		return false;
+	}
+	connection->available = false;
+	connection->messages++;
 	connection_arm(connection);
 	pool_mark_dirty(connection);
 	return true;

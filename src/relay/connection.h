@@ -63,7 +63,10 @@ struct connection {
 /* Starts to connect. Counted by the caller. */
 struct connection *connection_new(struct host *host);
 void connection_free(struct connection **connection); /* without a word to anybody */
-/* Starts the job's transaction on a ready connection. false: it was refused for its addresses. */
+/*
+ * Starts the job's transaction on a ready connection. false: its server cannot have it, or nobody;
+ * the job has gone elsewhere or is over, and the connection is as it was.
+ */
 bool connection_give(struct connection *connection, struct job *job);
 /* More of the body is there, or it is broken. */
 void connection_body_ready(struct connection *connection);

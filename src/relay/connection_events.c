@@ -8,6 +8,7 @@
 #include "delivery.h"
 #include "login.h"
 #include "pool.h"
+#include "terms.h"
 #include "tls/tls.h"
 
 enum { STALE_MAX = 3 };
@@ -69,6 +70,25 @@ static void continue_login(struct connection *connection, struct slice challenge
 
 /* ---- a transaction ---- */
 
+/*
+ * What a reply means for this job. 5.7.30 has two meanings: to mail that requires TLS it is the
+ * last word (RFC 8689 4.2.1); some smart hosts mean our login by it, which is our set-up.
+ */
+static void judge(struct connection *connection, const struct smtp_client_event *event,
+		  enum smtp_client_phase phase, struct outcome *outcome)
+{
+	const struct job *job = connection->job;
+
+	outcome_from_reply(outcome, &event->reply, phase, smart(connection));
+	if (outcome->outcome == IPC_DELIVERED)
+		outcome->taken = terms_taken(connection);
+	if (job && job->delivery->terms.require_tls && event->reply.code >= 500 &&
+	    !strcmp(outcome->status, "5.7.30")) {
+		outcome->outcome = IPC_FAILED;
+		outcome->scope = IPC_SCOPE_MESSAGE;
+	}
+}
+
 static void recipient_reply(struct connection *connection, const struct smtp_client_event *event)
 {
 	struct job *job = connection->job;
@@ -78,8 +98,7 @@ static void recipient_reply(struct connection *connection, const struct smtp_cli
 	/* An accepted RCPT decides nothing yet. */
 	if (!job || (!final && event->reply.code < 400))
 		return;
-	outcome_from_reply(&outcome, &event->reply, final ? SMTP_CLIENT_FINAL : SMTP_CLIENT_RCPT,
-			   smart(connection));
+	judge(connection, event, final ? SMTP_CLIENT_FINAL : SMTP_CLIENT_RCPT, &outcome);
 	if (final)
 		outcome.scope = IPC_SCOPE_RECIPIENT; /* LMTP: one reply for each */
 	job_recipient_done(job, event->index, &outcome);
@@ -109,7 +128,7 @@ static void transaction_over(struct connection *connection, const struct smtp_cl
 		event->type == SMTP_CLIENT_SENT ? SMTP_CLIENT_FINAL : event->phase;
 	struct outcome outcome;
 
-	outcome_from_reply(&outcome, &event->reply, phase, smart(connection));
+	judge(connection, event, phase, &outcome);
 	end_job(connection, &outcome);
 }
 

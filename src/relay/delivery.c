@@ -11,6 +11,7 @@
 #include "policy/route.h"
 #include "queue_link.h"
 #include "route.h"
+#include "terms.h"
 
 enum { ARENA_MAX = 16 * 1024 * 1024 }; /* a thousand recipients with the longest results */
 
@@ -263,6 +264,7 @@ void job_taken(struct job *job, struct connection *connection)
 		.size = delivery->size,
 		.body_8bit = delivery->flags & IPC_MAIL_8BIT,
 		.terms = delivery->terms,
+		.by_seconds = terms_seconds_left(job),
 	};
 	job_body_begin(job);
 }
@@ -288,15 +290,17 @@ static struct outcome *keep_outcome(struct delivery *delivery, const struct outc
 	return kept;
 }
 
-void job_recipient_done(struct job *job, uint32_t index, const struct outcome *outcome)
+void job_settle(struct job *job, struct delivery_recipient *recipient,
+		const struct outcome *outcome)
 {
-	struct delivery_recipient *recipient;
-
-	if (index >= job->envelope.recipient_count)
-		return;
-	recipient = &job->recipients[job->open[index]];
 	if (!recipient->outcome)
 		recipient->outcome = keep_outcome(job->delivery, outcome);
+}
+
+void job_recipient_done(struct job *job, uint32_t index, const struct outcome *outcome)
+{
+	if (index < job->envelope.recipient_count)
+		job_settle(job, &job->recipients[job->open[index]], outcome);
 }
 
 void job_at_dot(struct job *job)

@@ -131,6 +131,9 @@ enum job_body { JOB_BODY_PART, JOB_BODY_WAIT, JOB_BODY_END, JOB_BODY_BROKEN };
 enum job_body job_body(struct job *job, struct slice *part_out);
 void job_body_used(struct job *job, size_t len);
 void job_at_dot(struct job *job);
+/* The result of a recipient that has none yet. */
+void job_settle(struct job *job, struct delivery_recipient *recipient,
+		const struct outcome *outcome);
 void job_recipient_done(struct job *job, uint32_t index, const struct outcome *outcome);
 /*
  * The job is over: rest is the outcome of recipients that have none. host, tls: who said it, how

@@ -12,6 +12,7 @@ void outcome_set(struct outcome *outcome, enum ipc_outcome kind, enum ipc_scope 
 
 	outcome->outcome = kind;
 	outcome->scope = scope;
+	outcome->taken = 0;
 	outcome->code = code;
 	snprintf(outcome->status, sizeof(outcome->status), "%s", status);
 	va_start(args, format);
@@ -83,6 +84,7 @@ void outcome_from_reply(struct outcome *outcome, const struct smtp_reply *reply,
 	/* RFC 5321 4.5.3.1.10: 552 to RCPT means too many recipients, and is not for good. */
 	bool permanent = code >= 500 && !(code == 552 && phase == SMTP_CLIENT_RCPT);
 
+	outcome->taken = 0;
 	outcome->code = code;
 	snprintf(outcome->status, sizeof(outcome->status), "%s",
 		 reply->status[0] ? reply->status : default_status(code, phase));

@@ -18,8 +18,9 @@ enum {
 struct outcome {
 	enum ipc_outcome outcome;
 	enum ipc_scope scope;
-	unsigned code;   /* SMTP code, 0: none was given */
-	char status[16]; /* "4.4.1" */
+	enum ipc_taken taken; /* DELIVERED: who has it; set by who knows */
+	unsigned code;        /* SMTP code, 0: none was given */
+	char status[16];      /* "4.4.1" */
 	char text[OUTCOME_TEXT_MAX];
 };
 

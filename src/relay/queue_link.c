@@ -164,6 +164,7 @@ void queue_link_results(struct queue_link *link, const struct job *job, const ch
 			.n = job->recipients[i].n,
 			.outcome = (uint8_t)outcome->outcome,
 			.scope = (uint8_t)outcome->scope,
+			.taken = (uint8_t)outcome->taken,
 			.code = (uint16_t)outcome->code,
 			.status = slice_str(outcome->status),
 			.text = slice_str(outcome->text),

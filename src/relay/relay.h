@@ -11,6 +11,7 @@
  *   login.c       AUTH to a smart host (GNU SASL)
  *   capture.c     the route into a folder
  *   outcome.c     what a failure or a reply means for recipients
+ *   terms.c       what the sender asked for against what a next hop can do
  *   operator.c    status, route explain
  *
  * Invariants:

@@ -10,6 +10,7 @@
 #include "delivery.h"
 #include "os/os.h"
 #include "policy/route.h"
+#include "terms.h"
 
 enum err host_port_read(const char *text, char *host_out, size_t size, uint16_t *port_out)
 {
@@ -164,7 +165,14 @@ static void route_lmtp(struct job *job, const char *target)
 
 void job_route(struct job *job, const struct config_route *route)
 {
-	switch (route ? route->kind : ROUTE_MX) {
+	enum route_kind kind = route ? route->kind : ROUTE_MX;
+	struct outcome why;
+
+	if (!terms_permit(job, kind, &why)) {
+		job_done(job, &why, "", "", false);
+		return;
+	}
+	switch (kind) {
 	case ROUTE_MX:
 		route_mx(job);
 		break;

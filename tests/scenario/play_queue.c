@@ -5,6 +5,8 @@
  *	play-queue RELAY CONF [SECTION=PASSWORD...]
  *
  *	deliver CLAIM DESTINATION SENDER RCPT,RCPT FILE whole|fetched|unreadable
+ *	terms [KEY=VALUE...] (what all later ones ask for: flags ret envid auth by_mode by_seconds
+ *		by_trace priority notify orcpt; without any: nothing)
  *	cancel CLAIM | queue (a new one; the old one is gone) | gone (no queue any more)
  *	acks yes|no | bodies yes|no | status | explain ADDRESS | reload CONF | stop MS
  *
@@ -37,6 +39,7 @@ static struct {
 	struct buf bodies[CLAIMS_MAX]; /* by claim */
 	bool unreadable[CLAIMS_MAX];
 	bool acks, answer_bodies, ready;
+	char *terms;
 	char **secrets;
 } t = {.acks = true, .answer_bodies = true};
 
@@ -82,8 +85,8 @@ static void say_results(const struct msg_results *msg)
 
 	while (ipc_list_next(&list, IPC_REC_result, &r)) {
 		printf("result claim=%" PRIu64 " key=%" PRIu64
-		       " n=%u outcome=%u scope=%u code=%u down=%d",
-		       msg->claim, msg->key, r.n, r.outcome, r.scope, r.code,
+		       " n=%u outcome=%u scope=%u taken=%u code=%u down=%d",
+		       msg->claim, msg->key, r.n, r.outcome, r.scope, r.taken, r.code,
 		       msg->destination_down);
 		say_text("status", r.status);
 		say_text("host", msg->host);
@@ -263,6 +266,46 @@ static const struct channel_handlers master_handlers = {.message = on_master, .e
 
 /* ---- what the test says ---- */
 
+static void keep_terms(const char *text)
+{
+	mem_free(t.terms);
+	t.terms = mem_strdup(text);
+}
+
+/* What the terms say of key; "" for nothing. */
+static struct slice term(const char *key)
+{
+	struct slice rest = slice_str(t.terms), word;
+
+	while (slice_split(&rest, ' ', &word)) {
+		size_t at = slice_find(word, '=');
+
+		if (slice_is(slice_head(word, at), key))
+			return slice_skip(word, at + 1);
+	}
+	return SLICE_LIT("");
+}
+
+static int64_t term_number(const char *key)
+{
+	char text[32];
+
+	return slice_copy(term(key), text, sizeof(text)) == ERR_OK ? strtoll(text, NULL, 10) : 0;
+}
+
+static void set_terms(struct rec_mail *mail)
+{
+	mail->flags |= (uint32_t)term_number("flags");
+	mail->ret = (uint8_t)term_number("ret");
+	mail->envid = term("envid");
+	mail->auth = term("auth");
+	mail->by_mode = (uint8_t)term_number("by_mode");
+	mail->by_trace = term_number("by_trace") != 0;
+	mail->priority = (uint8_t)term_number("priority");
+	if (mail->by_mode != 0)
+		mail->deliver_by = os_wall_ms() + 1000 * term_number("by_seconds") + 500;
+}
+
 static void deliver(char *args)
 {
 	static const unsigned char random[12] = "0123456789a";
@@ -280,11 +323,15 @@ static void deliver(char *args)
 	msg.random = slice_of(random, sizeof(random));
 	msg.destination = slice_str(destination);
 	msg.mail.sender = strcmp(sender, "-") ? slice_str(sender) : SLICE_LIT("");
+	set_terms(&msg.mail);
 	ipc_list_begin(&list, 1 << 20);
 	rest = slice_str(recipients);
 	for (uint32_t n = 0; slice_split(&rest, ',', &one); n++)
 		ipc_list_add(&list, IPC_REC_recipient,
-			     &(struct rec_recipient){.n = n, .address = one});
+			     &(struct rec_recipient){.n = n,
+						     .address = one,
+						     .notify = (uint8_t)term_number("notify"),
+						     .orcpt = term("orcpt")});
 	msg.recipients = ipc_list_view(&list);
 	body = &t.bodies[msg.claim % CLAIMS_MAX];
 	buf_release(body);
@@ -316,6 +363,8 @@ static void on_line(char *line)
 		*args++ = '\0';
 	if (!strcmp(line, "deliver"))
 		deliver(args);
+	else if (!strcmp(line, "terms"))
+		keep_terms(args);
 	else if (!strcmp(line, "cancel"))
 		channel_send(t.queue, IPC_CLAIM_CANCEL,
 			     &(struct msg_claim_cancel){strtoull(args, NULL, 10)});

@@ -19,13 +19,15 @@ class Sink:
     """
     answers: command -> reply, or function(argument, session) -> reply; commands are connect, EHLO, MAIL,
     RCPT, DATA, dot, STARTTLS, AUTH. A reply None drops the connection. tls: ssl context for STARTTLS;
-    login: (user, password) for AUTH PLAIN and LOGIN.
+    login: (user, password) for AUTH PLAIN and LOGIN. offers: keywords of EHLO beside the usual; without: those
+    of the usual that are left out.
     """
 
     def __init__(self, answers=None, tls=None, implicit=False, login=None, lmtp=False, port=None, delay=0.0,
-                 host="127.0.0.1"):
+                 host="127.0.0.1", offers=(), without=()):
         self.answers, self.tls, self.implicit, self.login = dict(answers or {}), tls, implicit, login
         self.lmtp, self.delay, self.host = lmtp, delay, host
+        self.offers, self.without = offers, without
         self.received, self.sessions = [], []
         self.lock = threading.Lock()
         self.port = port or free_ports(1)[0]
@@ -110,7 +112,8 @@ class Session:
             self.close()
 
     def _features(self):
-        lines = ["sink.example", "PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        lines = ["sink.example", *(x for x in ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES",
+                                               *self.sink.offers) if x not in self.sink.without)]
         if self.sink.tls and not self.encrypted:
             lines.append("STARTTLS")
         if self.sink.login and (self.encrypted or not self.sink.tls):
@@ -121,7 +124,7 @@ class Session:
         line = self.file.readline(4096)
         if not line:
             return False
-        text = line.decode("latin-1").strip()
+        text = line.decode("utf-8", "surrogateescape").strip()
         self.commands.append(text)
         verb, _, argument = text.partition(" ")
         verb = verb.upper()
