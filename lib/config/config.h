@@ -18,6 +18,8 @@ enum auth_mode { AUTH_MODE_OFF, AUTH_MODE_OPTIONAL, AUTH_MODE_REQUIRED };
 enum relay_tls { RELAY_TLS_NONE, RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_REQUIRED, RELAY_TLS_IMPLICIT };
 enum route_kind { ROUTE_MX, ROUTE_RELAY, ROUTE_LMTP, ROUTE_CAPTURE };
 enum address_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
+enum long_lines { LONG_LINES_PASS, LONG_LINES_REFUSE };
+enum bare_newline { BARE_NEWLINE_REPAIR, BARE_NEWLINE_REFUSE };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 
@@ -38,6 +40,8 @@ struct config_listen {
 	enum tls_min tls_min;
 	struct strings tls_legacy_from; /* networks that may go down to tls_legacy_min */
 	enum tls_legacy tls_legacy_min;
+	bool etrn;        /* ETRN for those who are logged in */
+	bool auth_equals; /* EHLO also says "AUTH=" */
 	struct strings clear_auth_from; /* networks that may log in without TLS */
 	struct strings proxy_from;      /* networks whose connections begin with a PROXY header */
 };
@@ -69,6 +73,9 @@ struct config_limits {
 	uint64_t memory_reserve; /* the same for memory that can be had */
 	uint32_t refuse_load;    /* load above which connections get 421: config_load */
 	uint32_t queue_load;     /* load above which no delivery is started: config_load */
+	uint64_t future_release;      /* ms that a message may be held back at most */
+	enum long_lines long_lines;
+	enum bare_newline bare_newline;
 };
 
 struct config_timeouts {     /* milliseconds */

@@ -2,8 +2,7 @@
 /*
  * The grammar of RFC 5321 4.1.2, read forward and byte by byte. The local part is unquoted while
  * it is read and quoted again when it is printed, so two spellings of one mailbox are one text.
- * '%' and '!' are ordinary characters, encoded words are never decoded, and a domain that is not
- * ASCII is refused until it can be mapped to its A-labels.
+ * '%' and '!' are ordinary characters, and encoded words are never decoded. Domains are domain.c's.
  */
 #include "smtp/address.h"
 
@@ -145,40 +144,8 @@ static enum smtp_address_error print_local(struct smtp_address *address, const s
 		}
 		address_add(address, SLICE_LIT("\""));
 	}
-	address->utf8 = local->utf8;
+	address->utf8 = address->wide = local->utf8;
 	return address->len <= SMTP_LOCAL_MAX ? SMTP_ADDRESS_OK : SMTP_ADDRESS_TOO_LONG;
-}
-
-bool smtp_is_host_name(struct slice text)
-{
-	struct slice rest = text, label;
-
-	if (text.len == 0 || text.len > SMTP_DOMAIN_MAX || text.ptr[text.len - 1] == '.')
-		return false;
-	while (slice_split(&rest, '.', &label)) {
-		if (label.len == 0 || label.len > 63)
-			return false;
-		if (label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
-			return false;
-		for (size_t i = 0; i < label.len; i++)
-			if (!ascii_is_alnum(label.ptr[i]) && label.ptr[i] != '-')
-				return false;
-	}
-	return true;
-}
-
-/* Why a text that is no host name is none. */
-static enum smtp_address_error domain_error(struct slice text, bool utf8)
-{
-	struct slice rest = text, label;
-
-	for (size_t i = 0; i < text.len; i++)
-		if (!is_ascii(text.ptr[i]))
-			return utf8 ? SMTP_ADDRESS_SYNTAX : SMTP_ADDRESS_NEEDS_UTF8;
-	while (slice_split(&rest, '.', &label))
-		if (label.len > 63)
-			return SMTP_ADDRESS_TOO_LONG;
-	return text.len > SMTP_DOMAIN_MAX ? SMTP_ADDRESS_TOO_LONG : SMTP_ADDRESS_SYNTAX;
 }
 
 /* What stands between the brackets: "192.0.2.1" or "IPv6:2001:db8::1". */
@@ -205,6 +172,8 @@ static enum smtp_address_error print_literal(struct smtp_address *address, struc
 static enum smtp_address_error read_domain(struct slice *rest, bool utf8,
 					   struct smtp_address *address)
 {
+	char canonical[SMTP_DOMAIN_MAX + 1];
+	enum smtp_address_error error;
 	struct slice text;
 
 	if (rest->len != 0 && rest->ptr[0] == '[') {
@@ -217,13 +186,11 @@ static enum smtp_address_error read_domain(struct slice *rest, bool utf8,
 		return print_literal(address, text);
 	}
 	text = slice_head(*rest, slice_find(*rest, '>'));
-	if (!smtp_is_host_name(text))
-		return domain_error(text, utf8);
-	for (size_t i = 0; i < text.len; i++) {
-		char lower = ascii_lower(text.ptr[i]);
-
-		address_add(address, slice_of(&lower, 1));
-	}
+	error = smtp_domain_canonical(text, utf8, canonical);
+	if (error != SMTP_ADDRESS_OK)
+		return error;
+	address_add(address, slice_str(canonical));
+	address->wide |= !utf8_is_ascii(text);
 	*rest = slice_skip(*rest, text.len);
 	return SMTP_ADDRESS_OK;
 }

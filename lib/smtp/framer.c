@@ -147,9 +147,11 @@ static size_t find_special(struct slice text)
 	return i;
 }
 
-void smtp_framer_start_body(struct smtp_framer *framer)
+void smtp_framer_start_body(struct smtp_framer *framer, size_t line_max)
 {
 	framer->at_line_start = true;
+	framer->held_cr = false;
+	framer->line_max = line_max;
 	framer->long_text_line = false;
 	framer->line_len = 0;
 }
@@ -160,7 +162,7 @@ void smtp_framer_start_body(struct smtp_framer *framer)
  */
 static bool count_line(struct smtp_framer *framer, size_t *len)
 {
-	size_t room = SMTP_TEXT_LINE_MAX - framer->line_len;
+	size_t room = framer->line_max - framer->line_len;
 
 	if (*len <= room || framer->long_text_line) {
 		framer->line_len += *len;
@@ -241,4 +243,85 @@ enum smtp_frame smtp_framer_body(struct smtp_framer *framer, struct slice *text_
 	if (at != 0 || too_long)
 		return lend_text(framer, at, text_out);
 	return data.len != 0 ? take_special(framer, data) : SMTP_FRAME_MORE;
+}
+
+void smtp_framer_start_chunk(struct smtp_framer *framer, uint64_t size)
+{
+	framer->chunk = size;
+}
+
+static void take_chunk(struct smtp_framer *framer, size_t len)
+{
+	buf_consume(&framer->in, len);
+	framer->chunk -= len;
+}
+
+/* The octet behind a CR that was kept back; data may be empty. */
+static enum smtp_frame after_held_cr(struct smtp_framer *framer, struct slice data,
+				     struct slice *text_out)
+{
+	if (data.len == 0)
+		return framer->chunk == 0 ? SMTP_FRAME_END : SMTP_FRAME_MORE;
+	framer->held_cr = false;
+	framer->line_len = 0;
+	if (data.ptr[0] != '\n')
+		return SMTP_FRAME_BARE;
+	take_chunk(framer, 1);
+	*text_out = SLICE_LIT("\r\n");
+	return SMTP_FRAME_TEXT;
+}
+
+enum smtp_frame smtp_framer_chunk(struct smtp_framer *framer, struct slice *text_out)
+{
+	struct slice data;
+	bool too_long = false;
+	size_t at = 0;
+
+	smtp_framer_settle(framer, false);
+	data = slice_head(buf_data(&framer->in),
+			  framer->chunk < SIZE_MAX ? (size_t)framer->chunk : SIZE_MAX);
+	if (framer->held_cr)
+		return after_held_cr(framer, data, text_out);
+	while (at < data.len) {
+		size_t text = find_special(slice_skip(data, at));
+
+		too_long = count_line(framer, &text);
+		at += text;
+		if (too_long || data.len - at < 2 || data.ptr[at] != '\r' ||
+		    data.ptr[at + 1] != '\n')
+			break;
+		at += 2;
+		framer->line_len = 0;
+	}
+	if (at != 0 || too_long) {
+		framer->chunk -= at;
+		return lend_text(framer, at, text_out);
+	}
+	if (data.len == 0)
+		return framer->chunk == 0 ? SMTP_FRAME_END : SMTP_FRAME_MORE;
+	if (data.ptr[0] == '\r' && data.len == 1) {
+		take_chunk(framer, 1);
+		framer->held_cr = true;
+		return framer->chunk == 0 ? SMTP_FRAME_END : SMTP_FRAME_MORE;
+	}
+	framer->chunk--;
+	return take_special(framer, data);
+}
+
+bool smtp_framer_end_chunks(struct smtp_framer *framer)
+{
+	bool held = framer->held_cr;
+
+	framer->held_cr = false;
+	return held;
+}
+
+enum smtp_frame smtp_framer_skip_chunk(struct smtp_framer *framer)
+{
+	size_t here;
+
+	smtp_framer_settle(framer, false);
+	here = buf_len(&framer->in);
+	take_chunk(framer, framer->chunk < here ? (size_t)framer->chunk : here);
+	return framer->chunk == 0 ? SMTP_FRAME_END : SMTP_FRAME_MORE;
 }

@@ -11,8 +11,11 @@ enum {
 	SMTP_DOMAIN_MAX = 255,       /* 4.5.3.1.2 */
 	SMTP_PATH_MAX = 256,         /* with the angle brackets; 4.5.3.1.3 */
 	SMTP_COMMANDS_BEFORE_LOGIN_MAX = 10, /* where login is required: EHLO, STARTTLS, EHLO, AUTH and some tries */
-	SMTP_PARAMS_MAX = 8,         /* ESMTP parameters of one command */
+	SMTP_PARAMS_MAX = 10,        /* ESMTP parameters of one command: as many as MAIL has that go together */
 	SMTP_TEXT_LINE_MAX = 65536,  /* a line of a body, without CRLF */
+	SMTP_TEXT_LINE_STRICT = 998, /* the same by RFC 5322 2.1.1 */
+	SMTP_HOLD_MAX = 999999999,   /* HOLDFOR: nine digits of seconds; RFC 4865 5 */
+	SMTP_BY_MAX = 999999999,     /* BY=: nine digits of seconds; RFC 2852 4 */
 	SMTP_REPLY_LINE_MAX = 2048,  /* a line of a server's reply to us */
 	SMTP_REPLY_LINES_MAX = 100,
 	SMTP_REPLY_MAX = 65536,

@@ -39,6 +39,8 @@ void smtp_server_free(struct smtp_server **server)
 	mem_free((*server)->transaction);
 	mem_free((*server)->helo);
 	mem_free((*server)->close_reason);
+	mem_free((*server)->refusal_text);
+	mem_free((*server)->chunk_refusal);
 	MEM_FREE(*server);
 }
 
@@ -48,7 +50,7 @@ void server_enter(struct smtp_server *server, enum server_state state)
 		return;
 	server->state = state;
 	if (state == SERVER_BODY)
-		smtp_framer_start_body(&server->framer);
+		server_start_text(server);
 }
 
 void server_say(struct smtp_server *server, const char *line)
@@ -82,11 +84,17 @@ void server_end(struct smtp_server *server, const char *reason)
 		server->pending |= PENDING_AUTH_CANCEL;
 	server_auth_forget(server);
 	server_drop_transaction(server);
+	server_bdat_forget(server);
 	server->question = 0;
 	server->pending &= ~(unsigned)PENDING_QUESTION;
 	server->pending |= PENDING_CLOSE;
 	server->close_reason = mem_strdup(reason);
 	server_enter(server, SERVER_CLOSED);
+}
+
+void server_hint(struct smtp_server *server, const char *hint)
+{
+	server->hint = hint;
 }
 
 void server_refuse_mildly(struct smtp_server *server, const char *line, struct slice text)
@@ -138,22 +146,29 @@ void smtp_server_greet(struct smtp_server *server)
 	server_enter(server, SERVER_COMMAND);
 }
 
-/* Appends a reply in the caller's words, made harmless and cut to one line's length. */
-static void say_words(struct smtp_server *server, unsigned code, const char *status,
-		      const char *text)
+/* A reply in the caller's words, made harmless and cut to one line's length. */
+static void form_words(unsigned code, const char *status, const char *text,
+		       char line[SMTP_ANSWER_MAX])
 {
-	char line[SMTP_ANSWER_MAX];
 	struct buf out;
 
-	buf_init(&out, sizeof(line) - sizeof("\r\n"));
+	buf_init(&out, SMTP_ANSWER_MAX - sizeof("\r\n"));
 	buf_printf(&out, "%u%s%.11s ", code, status != NULL ? " " : "",
 		   status != NULL ? status : "");
 	buf_append_slice(&out, slice_head(slice_str(text), buf_room(&out)));
-	slice_copy(buf_data(&out), line, sizeof(line));
+	slice_copy(buf_data(&out), line, SMTP_ANSWER_MAX);
 	buf_release(&out);
 	for (char *c = line; *c != '\0'; c++)
 		if (!ascii_is_print(*c))
 			*c = '?';
+}
+
+static void say_words(struct smtp_server *server, unsigned code, const char *status,
+		      const char *text)
+{
+	char line[SMTP_ANSWER_MAX];
+
+	form_words(code, status, text, line);
 	server_say(server, line);
 }
 
@@ -176,6 +191,8 @@ size_t smtp_server_room(const struct smtp_server *server)
 
 static void settle(struct smtp_server *server)
 {
+	MEM_FREE(server->refusal_text);
+	server->hint = NULL;
 	smtp_framer_settle(&server->framer, server->secret_lent);
 	server->secret_lent = false;
 	server->text = SLICE_LIT("");
@@ -222,6 +239,10 @@ static void fill_question(struct smtp_server *server, struct smtp_server_event *
 	case SMTP_SERVER_VRFY:
 		event->has_text = true;
 		break;
+	case SMTP_SERVER_ETRN:
+		event->text = buf_data(&server->token);
+		event->has_text = true;
+		break;
 	default:
 		break;
 	}
@@ -243,6 +264,8 @@ static bool take_pending(struct smtp_server *server, struct smtp_server_event *e
 		event->type = SMTP_SERVER_REFUSED;
 		event->text = server->text;
 		event->reply = slice_str(server->refusal);
+		event->hint = server->hint != NULL ? server->hint : "";
+		server->hint = NULL;
 	} else if (take(server, PENDING_AUTH_CANCEL)) {
 		event->type = SMTP_SERVER_AUTH_CANCEL;
 	} else if (take(server, PENDING_RESET)) {
@@ -277,6 +300,8 @@ static bool step(struct smtp_server *server, struct smtp_server_event *event_out
 		return server_auth_line(server);
 	case SERVER_BODY:
 		return server_body(server, event_out);
+	case SERVER_CHUNK:
+		return server_chunk(server, event_out);
 	case SERVER_NEW:
 	case SERVER_CLOSED:
 		break;
@@ -308,12 +333,17 @@ struct buf *smtp_server_output(struct smtp_server *server)
 	return &server->out;
 }
 
+/* Who is logged in is not cut off for recipients that do not exist. */
+static bool too_many_refusals(struct smtp_server *server, bool counts)
+{
+	return counts && !server->authenticated && server->options.errors != 0 &&
+	       ++server->errors > server->options.errors;
+}
+
 void server_say_words(struct smtp_server *server, unsigned code, const char *status,
 		      const char *text)
 {
-	/* Who is logged in is not cut off for recipients that do not exist. */
-	if (code >= 500 && !server->authenticated && server->options.errors != 0 &&
-	    ++server->errors > server->options.errors) {
+	if (too_many_refusals(server, code >= 500)) {
 		code = 421;
 		status = "4.7.0";
 		text = "Too many errors";
@@ -323,6 +353,16 @@ void server_say_words(struct smtp_server *server, unsigned code, const char *sta
 		server_end(server, text);
 }
 
+void server_say_refusal(struct smtp_server *server, const char *reply)
+{
+	if (too_many_refusals(server, reply[0] == '5')) {
+		say_words(server, 421, "4.7.0", "Too many errors");
+		server_end(server, "too many errors");
+	} else {
+		server_say(server, reply);
+	}
+}
+
 /* What an answer does beyond what is said. */
 static void apply_answer(struct smtp_server *server, enum smtp_server_event_type question, bool yes)
 {
@@ -330,6 +370,9 @@ static void apply_answer(struct smtp_server *server, enum smtp_server_event_type
 	case SMTP_SERVER_MAIL:
 		server->transaction->accepted = yes;
 		server->mail_refused = !yes;
+		/* They were lent with the line. */
+		server->transaction->mail.terms.envid = SLICE_LIT("");
+		server->transaction->mail.terms.auth = SLICE_LIT("");
 		if (!yes)
 			server_drop_transaction(server);
 		break;
@@ -340,6 +383,9 @@ static void apply_answer(struct smtp_server *server, enum smtp_server_event_type
 	case SMTP_SERVER_BODY_END:
 		MEM_FREE(server->transaction);
 		server_enter(server, SERVER_COMMAND);
+		break;
+	case SMTP_SERVER_ETRN:
+		buf_wipe(&server->token);
 		break;
 	default:
 		break;
@@ -371,6 +417,13 @@ void smtp_server_answer(struct smtp_server *server, unsigned code, const char *s
 		return;
 	}
 	server->question = 0;
+	if (question == SMTP_SERVER_DATA && server->state == SERVER_CHUNK && code != 421) {
+		char line[SMTP_ANSWER_MAX];
+
+		form_words(code, status, text, line);
+		server_bdat_refused(server, line);
+		return;
+	}
 	apply_answer(server, question, code < 300);
 	server_say_words(server, code, status, text);
 }
@@ -388,6 +441,11 @@ void smtp_server_tls_done(struct smtp_server *server)
 	server_enter(server, SERVER_COMMAND);
 }
 
+void smtp_server_set_time(struct smtp_server *server, int64_t wall_ms)
+{
+	server->wall = wall_ms;
+}
+
 void smtp_server_set_options(struct smtp_server *server, const struct smtp_server_options *options)
 {
 	server->options = *options;
@@ -396,7 +454,8 @@ void smtp_server_set_options(struct smtp_server *server, const struct smtp_serve
 void smtp_server_close(struct smtp_server *server, unsigned code, const char *status,
 		       const char *text)
 {
-	bool silent = server->state == SERVER_BODY || server->question == SMTP_SERVER_BODY_END ||
+	bool silent = server->state == SERVER_BODY || server->state == SERVER_CHUNK ||
+		      server->question == SMTP_SERVER_BODY_END ||
 		      server->question == SMTP_SERVER_STARTTLS;
 
 	if (server->state == SERVER_CLOSED)
@@ -416,7 +475,7 @@ enum smtp_server_phase smtp_server_phase(const struct smtp_server *server)
 		return SMTP_PHASE_ANSWER;
 	if (server->state == SERVER_AUTH_LINE)
 		return SMTP_PHASE_AUTH;
-	if (server->state == SERVER_BODY)
+	if (server->state == SERVER_BODY || server->state == SERVER_CHUNK)
 		return SMTP_PHASE_BODY;
 	return server->transaction != NULL ? SMTP_PHASE_MAIL : SMTP_PHASE_COMMAND;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The SMTP server's side of a session, without I/O (RFC 5321, 6409, 4954, 3207, 2920, 1870, 6152,
- * 2034). Bytes go in (feed), events come out (next), verdicts go in (answer), bytes to send come
- * out (output). The same bytes give the same events however they are cut.
+ * 2034, and what enum smtp_extension names). Bytes go in (feed), events come out (next), verdicts
+ *go in (answer), bytes to send come out (output). The same bytes give the same events however they
+ *are cut.
  *
  *	smtp_server_feed(server, bytes);
  *	while (smtp_server_next(server, &event)) { ... answer what asks for an answer ... }
@@ -10,7 +11,7 @@
  *
  * An event that asks for an answer stops the machine until the answer came, now or much later;
  * what the client sent meanwhile waits. One automaton decides where a line and where a message
- * ends: only CR LF . CR LF ends DATA.
+ * ends: only CR LF . CR LF ends DATA, only the last octet of the last chunk ends BDAT.
  *
  * An idle machine holds no buffer; release the output too (buf_release) once it was sent.
  *
@@ -37,9 +38,36 @@ struct smtp_server_options {
 	bool tls;                 /* TLS is on from the start (implicit) */
 	bool auth_in_clear;       /* AUTH also without TLS: the administrator named this client */
 	bool bare_newline_repair; /* LF to CRLF for those who are logged in, else refuse (A2) */
-	uint64_t message_size;    /* bytes; announced by SIZE */
-	uint32_t recipients;      /* per transaction */
+	bool long_lines_refuse;   /* lines over 998 octets (RFC 5322 2.1.1), else over 64 KiB */
+	bool auth_equals;         /* also announce "AUTH=", which some old clients look for */
+	uint64_t message_size;    /* bytes; announced by SIZE; may change after login */
+	uint32_t recipients;      /* per transaction; announced by LIMITS */
 	uint32_t errors;          /* refusals per session, then 421 4.7.0 and the end */
+	uint32_t hold_max;        /* FUTURERELEASE: seconds that a message may be held back */
+	unsigned extensions;      /* enum smtp_extension: what may be announced and used */
+	/*
+	 * The domain of addresses that have none, "<root>" (a submission server's duty where it is
+	 * configured: RFC 6409 8.1); NULL: they are refused. Must outlive the machine.
+	 */
+	const char *qualify;
+};
+
+/*
+ * What a caller that can honour it lets the machine offer. PIPELINING, SIZE, 8BITMIME and
+ * ENHANCEDSTATUSCODES are always there.
+ */
+enum smtp_extension {
+	SMTP_EXT_CHUNKING = 1 << 0,   /* RFC 3030, without BINARYMIME */
+	SMTP_EXT_UTF8 = 1 << 1,       /* RFC 6531 */
+	SMTP_EXT_DSN = 1 << 2,        /* RFC 3461 */
+	SMTP_EXT_LIMITS = 1 << 3,     /* RFC 9422: RCPTMAX */
+	SMTP_EXT_REQUIRETLS = 1 << 4, /* RFC 8689; inside TLS only */
+	/* For those who are logged in; announced before where everybody must log in: */
+	SMTP_EXT_FUTURERELEASE = 1 << 5, /* RFC 4865; needs hold_max and smtp_server_set_time */
+	SMTP_EXT_DELIVERBY = 1 << 6,     /* RFC 2852 */
+	SMTP_EXT_PRIORITY = 1 << 7,      /* RFC 6710 */
+	SMTP_EXT_ETRN = 1 << 8,          /* RFC 1985 */
+	SMTP_EXT_ALL = (1 << 9) - 1,
 };
 
 enum smtp_server_event_type {
@@ -55,7 +83,7 @@ enum smtp_server_event_type {
 	SMTP_SERVER_BODY_DROP,
 	/*
 	 * The machine refused something by itself: reply; text is the line, for the log, or ""
-	 * where it could hold a secret.
+	 * where it could hold a secret; hint says in words what the client did wrong, or "".
 	 */
 	SMTP_SERVER_REFUSED,
 	SMTP_SERVER_AUTH_CANCEL, /* "*", or the exchange was given up: forget it */
@@ -68,9 +96,11 @@ enum smtp_server_event_type {
 	SMTP_SERVER_AUTH_TOKEN, /* text: the client's next token, decoded */
 	SMTP_SERVER_MAIL,       /* mail; answer 250 or a refusal */
 	SMTP_SERVER_RCPT,       /* rcpt; answer 250 or a refusal */
-	SMTP_SERVER_DATA,       /* answer 354 (smtp_server_answer_data) or a refusal */
-	SMTP_SERVER_BODY_END,   /* the final dot: answer the final reply */
-	SMTP_SERVER_VRFY,       /* text; most answer 252 */
+	/* DATA, or the first BDAT of a message: answer smtp_server_answer_data or a refusal */
+	SMTP_SERVER_DATA,
+	SMTP_SERVER_BODY_END, /* the final dot, or the last chunk: answer the final reply */
+	SMTP_SERVER_VRFY,     /* text; most answer 252 */
+	SMTP_SERVER_ETRN,     /* text: a domain in its canonical form; RFC 1985 5.3 has the codes */
 };
 
 /* MAIL with its parameters. The slices are valid as long as the event. */
@@ -102,6 +132,7 @@ struct smtp_server_event {
 	const struct smtp_mail *mail;
 	const struct smtp_rcpt *rcpt;
 	struct slice reply; /* REFUSED, BODY_DROP: what was or will be said, without CRLF */
+	const char *hint;   /* REFUSED: for the log, "" if the reply says it all; a constant */
 	const char *reason; /* CLOSE: valid as long as the machine */
 	bool repaired;      /* BODY_END: a bare CR or LF became CR LF on the way */
 };
@@ -118,6 +149,8 @@ void smtp_server_greet_refusal(struct smtp_server *server, unsigned code, const 
  * when much output waits, until the client has taken it: ask again after sending.
  */
 size_t smtp_server_room(const struct smtp_server *server);
+/* The wall clock, ms since 1970, for FUTURERELEASE; the machine has none. Before feed, say. */
+void smtp_server_set_time(struct smtp_server *server, int64_t wall_ms);
 /* bytes.len must be at most smtp_server_room. */
 void smtp_server_feed(struct smtp_server *server, struct slice bytes);
 /* false: it needs more input, or an answer, or much output waits: call it again after sending. */
@@ -126,13 +159,13 @@ bool smtp_server_next(struct smtp_server *server, struct smtp_server_event *even
 struct buf *smtp_server_output(struct smtp_server *server);
 
 /*
- * The answer to MAIL, RCPT, BODY_END, VRFY, a refusal of DATA or STARTTLS. status: enhanced
+ * The answer to MAIL, RCPT, BODY_END, VRFY, ETRN, a refusal of DATA or STARTTLS. status: enhanced
  * code ("2.1.0") or NULL. text: printable; anything else becomes '?'. 421 closes. An answer that
  * nobody waits for (the session ended meanwhile) is ignored; so are those below.
  */
 void smtp_server_answer(struct smtp_server *server, unsigned code, const char *status,
 			const char *text);
-void smtp_server_answer_data(struct smtp_server *server); /* 354 */
+void smtp_server_answer_data(struct smtp_server *server); /* 354, or a chunk is taken */
 /* AUTH: the next challenge, encoded by the machine. */
 void smtp_server_auth_challenge(struct smtp_server *server, struct slice token);
 void smtp_server_auth_ok(struct smtp_server *server); /* 235 2.7.0 */

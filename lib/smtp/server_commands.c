@@ -16,6 +16,7 @@ enum {
 	CMD_BARE = 1 << 5,    /* takes no argument */
 	CMD_DEAD = 1 << 6,    /* known, not implemented */
 	CMD_ALIEN = 1 << 7,   /* another protocol's: the peer is no mail client */
+	CMD_CHUNK = 1 << 8,   /* octets follow that are not commands, allowed or not */
 };
 
 struct command {
@@ -24,63 +25,18 @@ struct command {
 	unsigned flags;
 };
 
-static void reset(struct smtp_server *server)
+void server_reset(struct smtp_server *server)
 {
 	server_drop_transaction(server);
+	server_bdat_forget(server);
 	server->mail_refused = false;
-}
-
-/* What stays of the name that a client gives itself: printable, at most a domain's length. */
-static void set_helo(struct smtp_server *server, struct slice name)
-{
-	name = slice_head(name, SMTP_DOMAIN_MAX);
-	mem_free(server->helo);
-	server->helo = mem_strndup(name.ptr, name.len);
-	for (size_t i = 0; i < name.len; i++)
-		if (!ascii_is_print(server->helo[i]))
-			server->helo[i] = '?';
-}
-
-static bool hello(struct smtp_server *server, struct slice args, struct slice line, bool esmtp)
-{
-	if (args.len == 0) {
-		server_refuse(server, "501 5.5.4 Give the name of your host", line);
-		return false;
-	}
-	reset(server);
-	set_helo(server, args);
-	server->esmtp = esmtp;
-	server->pending |= PENDING_HELO;
-	return true;
-}
-
-static void cmd_ehlo(struct smtp_server *server, struct slice args, struct slice line)
-{
-	struct buf *out = &server->out;
-
-	if (!hello(server, args, line, true))
-		return;
-	buf_printf(out, "250-%s\r\n250-PIPELINING\r\n", server->options.hostname);
-	buf_printf(out, "250-SIZE %llu\r\n", (unsigned long long)server->options.message_size);
-	buf_append_str(out, "250-8BITMIME\r\n");
-	if (!server->tls && server->options.starttls)
-		buf_append_str(out, "250-STARTTLS\r\n");
-	if (server_offers_auth(server))
-		buf_printf(out, "250-AUTH %s\r\n", server->options.mechanisms);
-	buf_append_str(out, "250 ENHANCEDSTATUSCODES\r\n");
-}
-
-static void cmd_helo(struct smtp_server *server, struct slice args, struct slice line)
-{
-	if (hello(server, args, line, false))
-		buf_printf(&server->out, "250 %s\r\n", server->options.hostname);
 }
 
 static void cmd_rset(struct smtp_server *server, struct slice args, struct slice line)
 {
 	(void)args;
 	(void)line;
-	reset(server);
+	server_reset(server);
 	server_say(server, "250 2.0.0 OK");
 }
 
@@ -95,7 +51,12 @@ static void cmd_help(struct smtp_server *server, struct slice args, struct slice
 {
 	(void)args;
 	(void)line;
-	server_say(server, "214 2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY QUIT");
+	server_say(server, "214-2.0.0 postern, a server for sending mail. Its commands:");
+	server_say(server, "214-2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY "
+			   "ETRN HELP QUIT");
+	server_say(server, "214-2.0.0 A message: EHLO, STARTTLS, EHLO, AUTH, MAIL, RCPT, DATA");
+	buf_printf(&server->out, "214 2.0.0 Questions go to postmaster@%s\r\n",
+		   server->options.hostname);
 }
 
 static void cmd_quit(struct smtp_server *server, struct slice args, struct slice line)
@@ -106,12 +67,37 @@ static void cmd_quit(struct smtp_server *server, struct slice args, struct slice
 	server_end(server, "");
 }
 
+/* RFC 5321 3.5.3: it may be left out, and it would tell who is on a list. */
+static void cmd_expn(struct smtp_server *server, struct slice args, struct slice line)
+{
+	(void)args;
+	server_refuse(server, "502 5.5.1 Lists are not expanded here; write to the list", line);
+}
+
 static void cmd_vrfy(struct smtp_server *server, struct slice args, struct slice line)
 {
 	if (args.len == 0)
 		server_refuse(server, "501 5.5.4 VRFY needs a name", line);
 	else
 		server_ask(server, SMTP_SERVER_VRFY, args);
+}
+
+/* ETRN domain (RFC 1985). Who may is asked first, then whether the domain is one. */
+static void cmd_etrn(struct smtp_server *server, struct slice args, struct slice line)
+{
+	char domain[SMTP_DOMAIN_MAX + 1];
+
+	if (!server->authenticated) {
+		server_refuse(server, "530 5.7.0 Authentication required", line);
+	} else if (slice_starts(args, "@") || slice_starts(args, "#")) {
+		server_refuse(server, "458 4.5.4 One domain at a time, without @ and #", line);
+	} else if (smtp_domain_canonical(args, false, domain) != SMTP_ADDRESS_OK) {
+		server_refuse(server, "501 5.5.4 Write ETRN domain", line);
+	} else {
+		buf_clear(&server->token);
+		buf_append_str(&server->token, domain);
+		server_ask(server, SMTP_SERVER_ETRN, SLICE_LIT(""));
+	}
 }
 
 static void cmd_starttls(struct smtp_server *server, struct slice args, struct slice line)
@@ -122,14 +108,14 @@ static void cmd_starttls(struct smtp_server *server, struct slice args, struct s
 	} else if (!server->options.starttls) {
 		server_refuse(server, "502 5.5.1 TLS is not to be had here", line);
 	} else {
-		reset(server);
+		server_reset(server);
 		server_ask(server, SMTP_SERVER_STARTTLS, SLICE_LIT(""));
 	}
 }
 
 static const struct command commands[] = {
-	{"EHLO", cmd_ehlo, CMD_OPEN | CMD_LAST},
-	{"HELO", cmd_helo, CMD_OPEN | CMD_LAST},
+	{"EHLO", server_cmd_ehlo, CMD_OPEN | CMD_LAST},
+	{"HELO", server_cmd_helo, CMD_OPEN | CMD_LAST},
 	{"MAIL", server_cmd_mail, CMD_GREETED | CMD_OUTSIDE},
 	{"RCPT", server_cmd_rcpt, CMD_GREETED | CMD_INSIDE},
 	{"DATA", server_cmd_data, CMD_GREETED | CMD_INSIDE | CMD_LAST | CMD_BARE},
@@ -140,15 +126,19 @@ static const struct command commands[] = {
 	{"VRFY", cmd_vrfy, 0},
 	{"AUTH", server_cmd_auth, CMD_OPEN | CMD_LAST},
 	{"STARTTLS", cmd_starttls, CMD_OPEN | CMD_GREETED | CMD_LAST | CMD_BARE},
-	/* BDAT must be last: the chunk that follows it must never be read as commands. */
-	{"BDAT", NULL, CMD_DEAD | CMD_LAST},
-	{"EXPN", NULL, CMD_DEAD},
-	{"ETRN", NULL, CMD_DEAD},
+	{"BDAT", NULL, CMD_GREETED | CMD_INSIDE | CMD_CHUNK},
+	{"EXPN", cmd_expn, 0},
+	{"ETRN", cmd_etrn, CMD_GREETED | CMD_OUTSIDE},
 	{"ATRN", NULL, CMD_DEAD},
 	{"TURN", NULL, CMD_DEAD},
 	{"SEND", NULL, CMD_DEAD},
 	{"SOML", NULL, CMD_DEAD},
 	{"SAML", NULL, CMD_DEAD},
+	{"XCLIENT", NULL, CMD_DEAD}, /* who a client is, it does not tell itself */
+	{"XFORWARD", NULL, CMD_DEAD},
+	{"DEBUG", NULL, CMD_DEAD},
+	{"WIZ", NULL, CMD_DEAD},
+	{"VERB", NULL, CMD_DEAD},
 	{"GET", NULL, CMD_ALIEN},
 	{"POST", NULL, CMD_ALIEN},
 	{"PUT", NULL, CMD_ALIEN},
@@ -222,13 +212,20 @@ static bool has_control(struct slice line)
 	return false;
 }
 
+static bool is_offered(const struct smtp_server *server, const struct command *command)
+{
+	if ((command->flags & CMD_CHUNK) != 0)
+		return server_has(server, SMTP_EXT_CHUNKING);
+	return command->run != cmd_etrn || (server->options.extensions & SMTP_EXT_ETRN) != 0;
+}
+
 /* The reply to a command that is not allowed now; NULL: it is. */
 static const char *order_error(const struct smtp_server *server, const struct command *command,
 			       struct slice args)
 {
 	bool login_needed = server->options.auth == SMTP_AUTH_REQUIRED && !server->authenticated;
 
-	if ((command->flags & CMD_DEAD) != 0)
+	if ((command->flags & CMD_DEAD) != 0 || !is_offered(server, command))
 		return "502 5.5.1 Not implemented";
 	if ((command->flags & CMD_OPEN) == 0 && login_needed)
 		return "530 5.7.0 Authentication required";
@@ -260,6 +257,7 @@ static void dispatch(struct smtp_server *server, struct slice line)
 	size_t verb_end = slice_find(line, ' ');
 	const struct command *command = find_command(slice_head(line, verb_end));
 	struct slice args = slice_trim(slice_skip(line, verb_end));
+	bool chunk = command != NULL && (command->flags & CMD_CHUNK) != 0;
 	const char *error;
 
 	if (command != NULL && (command->flags & CMD_ALIEN) != 0) {
@@ -270,7 +268,8 @@ static void dispatch(struct smtp_server *server, struct slice line)
 		cmd_quit(server, args, line);
 		return;
 	}
-	if ((!server->esmtp || (command != NULL && (command->flags & CMD_LAST) != 0)) &&
+	/* What follows BDAT is its chunk, not somebody who speaks too early. */
+	if (((!server->esmtp && !chunk) || (command != NULL && (command->flags & CMD_LAST) != 0)) &&
 	    server_spoke_early(server))
 		return;
 	if (too_many_commands(server))
@@ -281,7 +280,9 @@ static void dispatch(struct smtp_server *server, struct slice line)
 		return;
 	}
 	error = order_error(server, command, args);
-	if (error == NULL)
+	if (chunk)
+		server_bdat(server, args, error, line);
+	else if (error == NULL)
 		command->run(server, args, line);
 	else if (server->mail_refused && (command->flags & CMD_INSIDE) != 0)
 		server_refuse_mildly(server, error, line);

@@ -9,22 +9,41 @@
 void server_cmd_data(struct smtp_server *server, struct slice args, struct slice line)
 {
 	(void)args;
-	if (server->transaction->recipients == 0)
+	if (server->transaction->chunked) {
+		/* RFC 3030 4.2: the client must begin anew. */
+		server_drop_transaction(server);
+		server_refuse(server, "503 5.5.1 DATA cannot follow BDAT; send RSET", line);
+	} else if (server->transaction->recipients == 0) {
 		server_refuse_mildly(server, "554 5.5.1 No valid recipients", line);
-	else
+	} else {
 		server_ask(server, SMTP_SERVER_DATA, SLICE_LIT(""));
+	}
+}
+
+void server_start_text(struct smtp_server *server)
+{
+	smtp_framer_start_body(&server->framer, server->options.long_lines_refuse
+							? SMTP_TEXT_LINE_STRICT
+							: SMTP_TEXT_LINE_MAX);
 }
 
 void smtp_server_answer_data(struct smtp_server *server)
 {
-	if (server->question != SMTP_SERVER_DATA || server_spoke_early(server))
+	if (server->question != SMTP_SERVER_DATA)
+		return;
+	if (server->state == SERVER_CHUNK) {
+		server->question = 0;
+		server_bdat_agreed(server);
+		return;
+	}
+	if (server_spoke_early(server))
 		return;
 	server->question = 0;
 	server_say(server, "354 End the message with a dot alone on a line");
 	server_enter(server, SERVER_BODY);
 }
 
-static void drop_body(struct smtp_server *server, const char *reply, bool closes)
+void server_drop_body(struct smtp_server *server, const char *reply, bool closes)
 {
 	struct smtp_transaction *transaction = server->transaction;
 
@@ -40,7 +59,7 @@ static void drop_body(struct smtp_server *server, const char *reply, bool closes
 }
 
 /* What is shown ends at the same byte however the input was cut. */
-static void give_text(struct smtp_server *server, struct slice text,
+void server_body_text(struct smtp_server *server, struct slice text,
 		      struct smtp_server_event *event_out)
 {
 	struct smtp_transaction *transaction = server->transaction;
@@ -51,9 +70,13 @@ static void give_text(struct smtp_server *server, struct slice text,
 		return;
 	if (limit != 0 && text.len > room) {
 		text = slice_head(text, room);
-		drop_body(server, "552 5.3.4 The message is larger than this server takes", false);
+		server_drop_body(server, SERVER_TOO_LARGE, false);
 	} else if (server->framer.long_text_line) {
-		drop_body(server, "554 5.6.0 A line is longer than 64 KiB", false);
+		server_drop_body(server,
+				 server->framer.line_max == SMTP_TEXT_LINE_STRICT
+					 ? "554 5.6.0 A line is longer than 998 octets"
+					 : "554 5.6.0 A line is longer than 64 KiB",
+				 false);
 	}
 	transaction->size += text.len;
 	if (text.len != 0)
@@ -61,18 +84,23 @@ static void give_text(struct smtp_server *server, struct slice text,
 }
 
 /* A CR or LF alone: made a line end for those who are logged in, if so set. */
-static void bare_newline(struct smtp_server *server, struct smtp_server_event *event_out)
+void server_body_bare(struct smtp_server *server, struct smtp_server_event *event_out)
 {
 	if (!server->authenticated || !server->options.bare_newline_repair) {
-		drop_body(server, "521 5.5.2 A line of the message does not end with CR LF", true);
+		server_drop_body(server, "521 5.5.2 A line of the message does not end with CR LF",
+				 true);
 		return;
 	}
 	server->transaction->repaired = true;
-	give_text(server, SLICE_LIT("\r\n"), event_out);
+	server_body_text(server, SLICE_LIT("\r\n"), event_out);
 }
 
-/* The end of a message that is refused. */
-static void end_dropped(struct smtp_server *server)
+void server_body_nul(struct smtp_server *server)
+{
+	server_drop_body(server, "521 5.5.2 The message holds a NUL", true);
+}
+
+void server_end_dropped(struct smtp_server *server)
 {
 	const char *reply = server->transaction->drop;
 
@@ -93,17 +121,17 @@ bool server_body(struct smtp_server *server, struct smtp_server_event *event_out
 	while (event_out->type == 0 && server->pending == 0) {
 		switch (smtp_framer_body(&server->framer, &text)) {
 		case SMTP_FRAME_TEXT:
-			give_text(server, text, event_out);
+			server_body_text(server, text, event_out);
 			break;
 		case SMTP_FRAME_BARE:
-			bare_newline(server, event_out);
+			server_body_bare(server, event_out);
 			break;
 		case SMTP_FRAME_NUL:
-			drop_body(server, "521 5.5.2 The message holds a NUL", true);
+			server_body_nul(server);
 			break;
 		case SMTP_FRAME_END:
 			if (server->transaction->drop != NULL)
-				end_dropped(server);
+				server_end_dropped(server);
 			else
 				server_ask(server, SMTP_SERVER_BODY_END, SLICE_LIT(""));
 			return true;

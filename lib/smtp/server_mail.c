@@ -1,129 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MAIL FROM:<path> [parameters] and RCPT TO:<path> [parameters] (RFC 5321 4.1.1.2, 4.1.1.3;
- * SIZE: RFC 1870, BODY: RFC 6152, AUTH: RFC 4954 5). One blank behind the colon is tolerated,
- * because many devices send it. Parameters are read forward, at most SMTP_PARAMS_MAX, each once.
+ * MAIL FROM:<path> [parameters] and RCPT TO:<path> [parameters] (RFC 5321 4.1.1.2, 4.1.1.3). One
+ * blank behind the colon is tolerated, because many devices send it. An address without a domain
+ * is completed as text, where that is configured, and then read by the one grammar: nothing that
+ * was not parsed whole is ever accepted.
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "smtp/server_private.h"
-
-struct param {
-	const char *keyword;
-	/* Takes the value (has_value: there was a '='); NULL or the refusal. */
-	const char *(*take)(struct smtp_server *server, struct smtp_mail *mail, struct slice value);
-};
-
-static const char *const bad_value = "501 5.5.4 A parameter has a bad value";
-
-static const char *take_size(struct smtp_server *server, struct smtp_mail *mail, struct slice value)
-{
-	uint64_t limit = server->options.message_size;
-
-	if (slice_number(value, UINT64_MAX, &mail->size) != ERR_OK)
-		return bad_value;
-	if (limit != 0 && mail->size > limit)
-		return "552 5.3.4 The message is larger than this server takes";
-	return NULL;
-}
-
-static const char *take_body(struct smtp_server *server, struct smtp_mail *mail, struct slice value)
-{
-	(void)server;
-	mail->body_8bit = slice_is_nocase(value, "8BITMIME");
-	return mail->body_8bit || slice_is_nocase(value, "7BIT") ? NULL : bad_value;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; /* RFC 3461 4: capitals only */
-}
-
-/* xtext whose text is printable: no line break comes in through "+0A". */
-static bool is_printable_xtext(struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.ptr[i];
-
-		if (c == '+') {
-			int high, low;
-
-			if (text.len - i < 3)
-				return false;
-			high = hex_digit(text.ptr[i + 1]);
-			low = hex_digit(text.ptr[i + 2]);
-			if (high < 0 || low < 0 || !ascii_is_print((char)(high * 16 + low)))
-				return false;
-			i += 2;
-		} else if (c < '!' || c > '~' || c == '=') {
-			return false;
-		}
-	}
-	return text.len != 0;
-}
-
-/* Who is said to have sent it first: checked and not believed. */
-static const char *take_auth(struct smtp_server *server, struct smtp_mail *mail, struct slice value)
-{
-	(void)server;
-	mail->terms.auth = value;
-	return is_printable_xtext(value) && value.len <= SMTP_ORCPT_MAX ? NULL : bad_value;
-}
-
-static const struct param mail_params[] = {
-	{"SIZE", take_size},
-	{"BODY", take_body},
-	{"AUTH", take_auth},
-	{NULL, NULL},
-};
-
-static const struct param rcpt_params[] = {
-	{NULL, NULL},
-};
-
-static bool is_keyword(struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		if (!ascii_is_alnum(text.ptr[i]) && (i == 0 || text.ptr[i] != '-'))
-			return false;
-	return text.len != 0;
-}
-
-/* Reads the parameters behind the path. NULL, or the refusal. */
-static const char *take_params(struct smtp_server *server, const struct param *known,
-			       struct slice rest, struct smtp_mail *mail)
-{
-	unsigned seen = 0, count = 0;
-	struct slice word;
-
-	if (rest.len != 0 && rest.ptr[0] != ' ')
-		return "501 5.5.4 There is something behind the address";
-	while (slice_split(&rest, ' ', &word)) {
-		size_t keyword_len = slice_find(word, '=');
-		struct slice keyword = slice_head(word, keyword_len);
-		const char *error;
-		size_t i = 0;
-
-		if (word.len == 0)
-			continue;
-		if (++count > SMTP_PARAMS_MAX)
-			return "501 5.5.4 Too many parameters";
-		if (!is_keyword(keyword))
-			return "501 5.5.4 A parameter is malformed";
-		while (known[i].keyword != NULL && !slice_is_nocase(keyword, known[i].keyword))
-			i++;
-		if (known[i].keyword == NULL)
-			return "555 5.5.4 A parameter is not known here";
-		if ((seen & 1u << i) != 0)
-			return "501 5.5.4 A parameter is given twice";
-		seen |= 1u << i;
-		error = known[i].take(server, mail, slice_skip(word, keyword_len + 1));
-		if (error != NULL)
-			return error;
-	}
-	return NULL;
-}
 
 static const char *address_refusal(enum smtp_address_error error, bool sender)
 {
@@ -147,6 +32,46 @@ static const char *address_refusal(enum smtp_address_error error, bool sender)
 	return NULL;
 }
 
+/* Where a path "<local>" without a domain ends: index of its '>'; 0: it is not one. */
+static size_t bare_end(struct slice args)
+{
+	bool quoted = false;
+
+	if (args.len < 3 || args.ptr[0] != '<')
+		return 0;
+	for (size_t i = 1; i < args.len; i++) {
+		char c = args.ptr[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '@' || c == ' '))
+			return 0;
+		else if (!quoted && c == '>')
+			return i > 1 ? i : 0;
+	}
+	return 0;
+}
+
+/* What the client did wrong, for the administrator; "": the reply says it. */
+static const char *address_hint(enum smtp_address_error error, struct slice args)
+{
+	if (error == SMTP_ADDRESS_NEEDS_UTF8)
+		return "the client sent an address with letters beyond ASCII without SMTPUTF8: it "
+		       "cannot do that, or was set up with an address that it cannot use";
+	if (error != SMTP_ADDRESS_SYNTAX)
+		return "";
+	if (args.len != 0 && (args.ptr[0] == ' ' || args.ptr[0] == '\t'))
+		return "the client puts more than one blank between the colon and the address";
+	if (args.len == 0 || args.ptr[0] != '<')
+		return "the client leaves out the angle brackets around the address";
+	if (bare_end(args) != 0)
+		return "the address has no domain; the setting \"qualify\" completes such "
+		       "addresses";
+	return "";
+}
+
 /* Takes "FROM:" or "TO:" and one blank off args. */
 static bool take_label(struct slice *args, const char *label)
 {
@@ -160,23 +85,70 @@ static bool take_label(struct slice *args, const char *label)
 	return true;
 }
 
+/* smtp_path_parse, with the domain that is configured for those that have none. */
+static enum smtp_address_error parse_path(const struct smtp_server *server, struct slice args,
+					  bool utf8, bool sender, struct smtp_address *address_out,
+					  struct slice *rest_out)
+{
+	const char *domain = server->options.qualify;
+	size_t end = domain != NULL ? bare_end(args) : 0;
+	enum smtp_address_error error;
+	struct slice unused;
+	struct buf whole;
+
+	/* "<postmaster>" as a recipient is an address of its own (RFC 5321 4.1.1.3). */
+	if (end == 0 || end > SMTP_PATH_MAX || strlen(domain) > SMTP_DOMAIN_MAX ||
+	    (!sender && slice_is_nocase(slice_head(args, end), "<postmaster")))
+		return smtp_path_parse(args, utf8, sender, !sender, address_out, rest_out);
+	buf_init(&whole, SMTP_PATH_MAX + SMTP_DOMAIN_MAX + 2);
+	buf_append_slice(&whole, slice_head(args, end));
+	buf_append_byte(&whole, '@');
+	buf_append_str(&whole, domain);
+	buf_append_byte(&whole, '>');
+	error = smtp_path_parse(buf_data(&whole), utf8, false, false, address_out, &unused);
+	buf_release(&whole);
+	if (error == SMTP_ADDRESS_OK)
+		*rest_out = slice_skip(args, end + 1);
+	return error;
+}
+
+static bool asks_for_utf8(const struct smtp_server *server, struct slice args)
+{
+	if (!server_has(server, SMTP_EXT_UTF8))
+		return false;
+	for (; args.len != 0; args = slice_skip(args, 1))
+		if (slice_starts_nocase(args, " SMTPUTF8"))
+			return true;
+	return false;
+}
+
 void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice line)
 {
 	struct smtp_mail mail = {.terms = {.envid = SLICE_LIT(""), .auth = SLICE_LIT("")}};
-	const char *error = "501 5.5.4 Write MAIL FROM:<address>";
+	const char *error = "501 5.5.4 Write MAIL FROM:<address>", *hint = "";
+	enum smtp_address_error wrong;
 	struct slice rest;
 
 	server->mail_refused = true;
 	if (take_label(&args, "FROM:")) {
-		error = address_refusal(
-			smtp_path_parse(args, false, true, false, &mail.sender, &rest), true);
+		wrong = parse_path(server, args, asks_for_utf8(server, args), true, &mail.sender,
+				   &rest);
+		error = address_refusal(wrong, true);
 		if (error == NULL)
-			error = take_params(server, mail_params, rest, &mail);
+			error = server_take_params(server, rest, &mail, NULL);
+		/* The parameter was only in the address. */
+		if (error == NULL && mail.sender.wide && !mail.terms.utf8)
+			wrong = SMTP_ADDRESS_NEEDS_UTF8;
+		if (error == NULL)
+			error = address_refusal(wrong, true);
+		hint = address_hint(wrong, args);
 	}
 	if (error != NULL) {
+		server_hint(server, hint);
 		server_refuse(server, error, line);
 		return;
 	}
+	server_bdat_forget(server);
 	server->transaction = mem_alloc(sizeof(*server->transaction));
 	server->transaction->mail = mail;
 	server_ask(server, SMTP_SERVER_MAIL, SLICE_LIT(""));
@@ -187,13 +159,20 @@ void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice
 	struct smtp_transaction *transaction = server->transaction;
 	struct smtp_rcpt rcpt = {.terms = {.orcpt = SLICE_LIT("")}};
 	const char *error = "501 5.5.4 Write RCPT TO:<address>";
+	enum smtp_address_error wrong;
 	struct slice rest;
 
+	if (transaction->chunked) {
+		server_refuse(server, "503 5.5.1 The message is under way already", line);
+		return;
+	}
 	if (take_label(&args, "TO:")) {
-		error = address_refusal(
-			smtp_path_parse(args, false, false, true, &rcpt.address, &rest), false);
+		wrong = parse_path(server, args, transaction->mail.terms.utf8, false, &rcpt.address,
+				   &rest);
+		error = address_refusal(wrong, false);
 		if (error == NULL)
-			error = take_params(server, rcpt_params, rest, &transaction->mail);
+			error = server_take_params(server, rest, &transaction->mail, &rcpt);
+		server_hint(server, address_hint(wrong, args));
 	}
 	if (error != NULL) {
 		server_refuse(server, error, line);

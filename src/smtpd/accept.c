@@ -241,6 +241,8 @@ void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg
 		.tls_oldest = oldest_of(config, listen),
 		.tls_legacy_oldest = legacy_oldest_of(listen),
 		.tls_legacy_from = networks_copy(&listen->tls_legacy_from),
+		.etrn = listen->etrn,
+		.auth_equals = listen->auth_equals,
 		.clear_auth_from = networks_copy(&listen->clear_auth_from),
 	};
 	DL_APPEND(acceptor->next.doors, door);

@@ -22,6 +22,8 @@ struct front {
 	enum tls_version tls_oldest;
 	enum tls_version tls_legacy_oldest; /* for clients of tls_legacy_from */
 	struct strings tls_legacy_from;
+	bool etrn;
+	bool auth_equals;
 	struct strings clear_auth_from; /* networks */
 };
 

@@ -5,6 +5,7 @@
 
 #include "accept.h"
 #include "auth_link.h"
+#include "etrn.h"
 #include "os/log.h"
 #include "session.h"
 #include "smtp/server.h"
@@ -52,7 +53,7 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 		  LOG_TEXT("client", session->client), LOG_TEXT_IF("account", account_of(session)),
 		  LOG_TEXT_IF("sender", transaction != NULL ? transaction->sender : ""),
 		  LOG_SLICE_IF("line", harmless ? event->text : SLICE_LIT("")),
-		  LOG_SLICE("reply", event->reply));
+		  LOG_SLICE("reply", event->reply), LOG_TEXT_IF("reason", event->hint));
 }
 
 static void closed(struct session *session, const char *reason)
@@ -130,6 +131,9 @@ void events_handle(struct session *session, const struct smtp_server_event *even
 	case SMTP_SERVER_VRFY:
 		smtp_server_answer(session->server, 252, "2.1.5",
 				   "Send some mail, and it will be tried");
+		break;
+	case SMTP_SERVER_ETRN:
+		etrn_ask(session, event->text);
 		break;
 	}
 }

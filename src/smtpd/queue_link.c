@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/mem.h"
+#include "etrn.h"
 #include "ipc/channel.h"
 #include "keys.h"
 #include "os/log.h"
@@ -48,6 +49,11 @@ struct queue_link {
 static bool has_grants(const struct queue_link *link)
 {
 	return !link->any_before || link->synced == link->incarnation;
+}
+
+struct channel *queue_link_channel(const struct queue_link *link)
+{
+	return link->channel;
 }
 
 bool queue_link_ready(const struct queue_link *link)
@@ -395,12 +401,14 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_accepting accepting;
 		struct msg_submitted submitted;
 		struct msg_known known;
+		struct msg_etrn_done etrn_done;
 	} msg;
 	enum err err;
 
 	(void)channel;
 	net_close(&fd); /* none is for us */
-	if (type != IPC_KEYS && type != IPC_ACCEPTING && type != IPC_SUBMITTED && type != IPC_KNOWN)
+	if (type != IPC_KEYS && type != IPC_ACCEPTING && type != IPC_SUBMITTED &&
+	    type != IPC_KNOWN && type != IPC_ETRN_DONE)
 		return ERR_SYNTAX;
 	err = ipc_decode(type, payload, &msg);
 	if (err != ERR_OK)
@@ -411,6 +419,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		on_accepting(link, &msg.accepting);
 	else if (type == IPC_SUBMITTED)
 		err = on_submitted(link, &msg.submitted);
+	else if (type == IPC_ETRN_DONE)
+		etrn_done(link->smtpd, &msg.etrn_done);
 	else
 		err = on_known(link, &msg.known);
 	return err;
@@ -455,6 +465,7 @@ static void gone(struct queue_link *link)
 	buf_release(&link->aborts);
 	HASH_ITER (hh, link->known, transaction, after)
 		orphan(link, transaction);
+	etrn_forget_all(link->smtpd);
 	if (!was_holding && any_held(link))
 		timer_set(link->hold, HOLD_TIME);
 	go_on_all(link); /* no credit will come: they find out */

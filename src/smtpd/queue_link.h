@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 
+struct channel;
 struct queue_link;
 struct session;
 struct smtpd;
@@ -35,6 +36,8 @@ void queue_link_peer(struct queue_link *link, int fd, uint32_t incarnation);
 void queue_link_synced(struct queue_link *link, uint32_t incarnation);
 /* It is there, has given keys, and has said whether it takes mail. */
 bool queue_link_ready(const struct queue_link *link);
+/* NULL: there is no queue just now. */
+struct channel *queue_link_channel(const struct queue_link *link);
 /* false: no mail of this many bytes (0: unknown) can be taken now; *refusal_out, valid for now. */
 bool queue_link_takes(const struct queue_link *link, uint64_t size,
 		      struct queue_refusal *refusal_out);

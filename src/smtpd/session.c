@@ -191,10 +191,14 @@ void session_options(const struct session *session, struct smtp_server_options *
 		.tls = front->tls == TLS_MODE_IMPLICIT,
 		.auth_in_clear =
 			config_networks_have(&front->clear_auth_from, slice_str(session->client)),
-		.bare_newline_repair = true,
+		.bare_newline_repair = config->limits.bare_newline == BARE_NEWLINE_REPAIR,
+		.long_lines_refuse = config->limits.long_lines == LONG_LINES_REFUSE,
+		.auth_equals = front->auth_equals,
 		.message_size = config->limits.message_size,
 		.recipients = config->limits.recipients,
 		.errors = config->limits.errors,
+		.hold_max = (uint32_t)(config->limits.future_release / 1000),
+		.extensions = front->etrn ? SMTP_EXT_ALL : SMTP_EXT_ALL & ~(unsigned)SMTP_EXT_ETRN,
 	};
 }
 
@@ -314,6 +318,7 @@ static void read_some(struct session *session)
 		most = len > most ? len : most;
 		if (is_tls_hello(session, scratch, len))
 			break;
+		smtp_server_set_time(session->server, os_wall_ms());
 		smtp_server_feed(session->server, slice_of(scratch, len));
 		session_pump(session);
 		/* Behind a command there is seldom more, and if there is, the socket says so. */

@@ -67,6 +67,7 @@ struct session {
 	bool stalled : 1;                          /* no credit for the next part of the body */
 	bool auth_pending : 1;  /* auth owes an answer, or the client its next token */
 	bool write_blocked : 1; /* the socket takes no more for now */
+	bool etrn_pending : 1;  /* queue owes an answer to ETRN */
 	bool eof : 1;           /* the client sends no more */
 	bool greeted : 1;       /* the first bytes of the client were looked at */
 	bool end_logged : 1;    /* why it ends is in the log */

@@ -157,6 +157,7 @@ static void handle(struct world *world, const struct smtp_server_event *event)
 		judge_message(world, event);
 		break;
 	case SMTP_SERVER_VRFY:
+	case SMTP_SERVER_ETRN:
 		HOLDS(event->text.len != 0);
 		smtp_server_answer(world->server, 252, "2.5.0", "maybe");
 		break;

@@ -18,6 +18,7 @@ PURE = re.compile(r"""^(
     v?snprintf | strto(u?ll?|[id]max) | inet_(pton|ntop) |
     qsort | bsearch | abs | labs |
     gmtime_r | timegm |
+    idn2_(lookup_u8|to_unicode_8z8z|free) |
     abort | __assert_fail | __stack_chk_fail | __fortify_fail | __errno_location
 )$""", re.X)
 # base/mem.c alone takes memory from libc.

@@ -11,6 +11,8 @@
 
 enum { TEXT_MAX = 1 << 20, MECHANISMS_MAX = 128 };
 
+#define NOW INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+
 struct replay {
 	const char *path;
 	unsigned line;     /* of the file */
@@ -18,6 +20,7 @@ struct replay {
 	struct slice rest; /* of the file */
 	struct smtp_server_options options;
 	char mechanisms[MECHANISMS_MAX];
+	char qualify[MECHANISMS_MAX];
 	struct smtp_server *server;
 	struct buf pending; /* what the client has still to send */
 	struct buf event;   /* the event that waits to be compared; empty: none */
@@ -137,6 +140,28 @@ static const char *status_of(const struct verdict *verdict)
 
 /* ---- events ---- */
 
+static void describe_terms(struct buf *out, const struct smtp_mail *mail)
+{
+	static const char *const rets[] = {"", " ret=full", " ret=hdrs"};
+	const struct smtp_mail_terms *terms = &mail->terms;
+
+	buf_append_str(out, terms->utf8 ? " utf8" : "");
+	buf_append_str(out, terms->require_tls ? " requiretls" : "");
+	buf_append_str(out, rets[terms->ret]);
+	if (terms->envid.len != 0)
+		buf_append_str(out, " envid=");
+	escape(out, terms->envid);
+	if (mail->hold_for != 0)
+		buf_printf(out, " holdfor=%llu", (unsigned long long)mail->hold_for);
+	if (mail->hold_until != 0)
+		buf_printf(out, " holduntil=%lld", (long long)mail->hold_until);
+	if (terms->by != SMTP_BY_NONE)
+		buf_printf(out, " by=%lld;%c%s", (long long)mail->by_seconds,
+			   terms->by == SMTP_BY_RETURN ? 'R' : 'N', terms->by_trace ? "T" : "");
+	if (terms->has_priority)
+		buf_printf(out, " priority=%d", terms->priority);
+}
+
 static void describe_question(struct buf *out, const struct smtp_server_event *event)
 {
 	switch (event->type) {
@@ -159,11 +184,17 @@ static void describe_question(struct buf *out, const struct smtp_server_event *e
 			buf_printf(out, " size=%llu", (unsigned long long)event->mail->size);
 		buf_append_str(out, event->mail->body_8bit ? " 8bit" : "");
 		buf_append_str(out, event->mail->terms.auth.len != 0 ? " auth" : "");
+		describe_terms(out, event->mail);
 		break;
 	case SMTP_SERVER_RCPT:
 		buf_append_str(out, "rcpt <");
 		escape(out, smtp_address_text(&event->rcpt->address));
 		buf_append_str(out, ">");
+		if (event->rcpt->terms.notify != 0)
+			buf_printf(out, " notify=%u", event->rcpt->terms.notify);
+		if (event->rcpt->terms.orcpt.len != 0)
+			buf_append_str(out, " orcpt=");
+		escape(out, event->rcpt->terms.orcpt);
 		break;
 	case SMTP_SERVER_DATA:
 		buf_append_str(out, "data");
@@ -172,7 +203,8 @@ static void describe_question(struct buf *out, const struct smtp_server_event *e
 		buf_append_str(out, event->repaired ? "end repaired" : "end");
 		break;
 	case SMTP_SERVER_VRFY:
-		buf_append_str(out, "vrfy ");
+	case SMTP_SERVER_ETRN:
+		buf_append_str(out, event->type == SMTP_SERVER_VRFY ? "vrfy " : "etrn ");
 		escape(out, event->text);
 		break;
 	default:
@@ -202,6 +234,8 @@ static bool describe(struct buf *out, const struct smtp_server_event *event)
 	case SMTP_SERVER_REFUSED:
 		buf_append_str(out, "refused ");
 		escape(out, event->text);
+		if (event->hint[0] != '\0')
+			buf_printf(out, " -- %s", event->hint);
 		break;
 	case SMTP_SERVER_AUTH_CANCEL:
 		buf_append_str(out, "cancel");
@@ -239,6 +273,9 @@ static void default_answer(struct replay *replay)
 		break;
 	case SMTP_SERVER_VRFY:
 		smtp_server_answer(server, 252, "2.5.0", "Send mail and see");
+		break;
+	case SMTP_SERVER_ETRN:
+		smtp_server_answer(server, 253, "2.0.0", "2 recipients are tried now");
 		break;
 	default:
 		fail(replay, "AUTH has no default answer");
@@ -416,6 +453,37 @@ static uint32_t limit(struct replay *replay, struct slice text)
 	return take_number(replay, &text);
 }
 
+static void set_extensions(struct replay *replay, struct slice names)
+{
+	static const struct {
+		const char *name;
+		unsigned extension;
+	} known[] = {
+		{"chunking", SMTP_EXT_CHUNKING},
+		{"smtputf8", SMTP_EXT_UTF8},
+		{"dsn", SMTP_EXT_DSN},
+		{"limits", SMTP_EXT_LIMITS},
+		{"requiretls", SMTP_EXT_REQUIRETLS},
+		{"futurerelease", SMTP_EXT_FUTURERELEASE},
+		{"deliverby", SMTP_EXT_DELIVERBY},
+		{"priority", SMTP_EXT_PRIORITY},
+		{"etrn", SMTP_EXT_ETRN},
+		{"all", SMTP_EXT_ALL},
+	};
+	struct slice name;
+
+	while (slice_split(&names, ' ', &name)) {
+		unsigned extension = 0;
+
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			if (slice_is(name, known[i].name))
+				extension = known[i].extension;
+		if (extension == 0)
+			fail(replay, "unknown extension");
+		replay->options.extensions |= extension;
+	}
+}
+
 /* Directives that describe the listener. */
 static void set_option(struct replay *replay, struct slice word, struct slice value)
 {
@@ -434,6 +502,15 @@ static void set_option(struct replay *replay, struct slice word, struct slice va
 		options->bare_newline_repair = slice_is(value, "repair");
 	} else if (slice_is(word, "mechanisms")) {
 		slice_copy(value, replay->mechanisms, sizeof(replay->mechanisms));
+	} else if (slice_is(word, "extensions")) {
+		set_extensions(replay, value);
+	} else if (slice_is(word, "qualify")) {
+		slice_copy(value, replay->qualify, sizeof(replay->qualify));
+		options->qualify = replay->qualify;
+	} else if (slice_is(word, "long-lines")) {
+		options->long_lines_refuse = slice_is(value, "refuse");
+	} else if (slice_is(word, "auth-equals")) {
+		options->auth_equals = true;
 	} else if (slice_is(word, "size")) {
 		options->message_size = limit(replay, value);
 	} else if (slice_is(word, "recipients")) {
@@ -450,6 +527,7 @@ static void set_option(struct replay *replay, struct slice word, struct slice va
 static void open_session(struct replay *replay)
 {
 	replay->server = smtp_server_new(&replay->options);
+	smtp_server_set_time(replay->server, NOW);
 }
 
 static void directive(struct replay *replay, struct slice text)
@@ -521,7 +599,8 @@ static bool replay_once(const char *path, struct slice file, size_t step, bool *
 			    .bare_newline_repair = true,
 			    .message_size = 1000,
 			    .recipients = 3,
-			    .errors = 20},
+			    .errors = 20,
+			    .hold_max = 86400},
 		.mechanisms = "PLAIN LOGIN",
 	};
 	bool client_spoke = false;

@@ -115,6 +115,10 @@ static void question(struct peer *peer, const struct smtp_server_event *event)
 		note(peer, "vrfy ", event->text);
 		smtp_server_answer(server, 252, "2.5.0", "Send mail and see");
 		break;
+	case SMTP_SERVER_ETRN:
+		note(peer, "etrn ", event->text);
+		smtp_server_answer(server, 253, "2.0.0", "1 recipient is tried now");
+		break;
 	default:
 		abort();
 	}
@@ -204,12 +208,15 @@ void peer_open(struct peer *peer, unsigned flags)
 			    .bare_newline_repair = (flags & PEER_REFUSE_BARE) == 0,
 			    .message_size = 10 << 20,
 			    .recipients = 5,
-			    .errors = 20},
+			    .errors = 20,
+			    .hold_max = 86400,
+			    .extensions = (flags & PEER_ALL) != 0 ? SMTP_EXT_ALL : 0},
 	};
 	buf_init(&peer->log, PEER_BUF_MAX);
 	buf_init(&peer->said, PEER_BUF_MAX);
 	buf_init(&peer->body, PEER_BUF_MAX);
 	peer->server = smtp_server_new(&peer->options);
+	smtp_server_set_time(peer->server, PEER_NOW);
 	smtp_server_greet(peer->server);
 	peer_run(peer);
 }

@@ -23,7 +23,16 @@ struct peer {
 	bool mute;     /* write no log */
 };
 
-enum { PEER_TLS = 1, PEER_REQUIRED = 2, PEER_STARTTLS = 4, PEER_REFUSE_BARE = 8, PEER_OFF = 16 };
+enum {
+	PEER_TLS = 1,
+	PEER_REQUIRED = 2,
+	PEER_STARTTLS = 4,
+	PEER_REFUSE_BARE = 8,
+	PEER_OFF = 16,
+	PEER_ALL = 32 /* every extension */
+};
+
+#define PEER_NOW INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
 
 void peer_open(struct peer *peer, unsigned flags);
 /* Opens with TLS, says EHLO, logs in; log and said are empty after it. */
