@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bounce made of what others said (threats H2). Input: records for the recipient's address,
+ * ORCPT, status, the server's words, its name, ENVID, and the header of the message that failed.
+ * What comes out has whole line ends, no NUL, short lines and the parts it should have.
+ */
+#include "message/bounce.h"
+
+#include "fuzz.h"
+
+enum { ROOM = 1 << 20, LINE_MAX_BYTES = 998 /* RFC 5322 2.1.1 */ };
+
+static unsigned count(struct slice text, struct slice what)
+{
+	unsigned found = 0;
+	size_t at;
+
+	while ((at = slice_search(text, what)) < text.len) {
+		found++;
+		text = slice_skip(text, at + what.len);
+	}
+	return found;
+}
+
+static void check(struct slice text, struct slice quoted)
+{
+	size_t line = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		HOLDS(text.ptr[i] != '\0' || slice_has_byte(quoted, '\0'));
+		if (text.ptr[i] == '\n') {
+			HOLDS(i > 0 && text.ptr[i - 1] == '\r');
+			line = 0;
+		} else {
+			line++;
+		}
+		HOLDS(line <= LINE_MAX_BYTES || quoted.len > LINE_MAX_BYTES);
+	}
+	HOLDS(count(text, SLICE_LIT("\r\nReporting-MTA: ")) >= 1);
+	HOLDS(count(text, SLICE_LIT("\r\nContent-Type: message/delivery-status")) >= 1);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice rest = slice_of(data, size), parts[7] = {{NULL, 0}};
+	struct bounce_recipient recipient;
+	struct bounce bounce;
+	struct buf out;
+
+	for (unsigned i = 0; i < 7; i++)
+		if (!slice_split(&rest, FUZZ_RECORD_END, &parts[i]))
+			parts[i] = SLICE_LIT("");
+	recipient = (struct bounce_recipient){.address = parts[0],
+					      .orcpt = parts[1],
+					      .status = SLICE_LIT("5.1.1"),
+					      .text = parts[3],
+					      .host = parts[4],
+					      .code = 550};
+	bounce = (struct bounce){.hostname = "mail.example.org",
+				 .id = SLICE_LIT("1-2"),
+				 .to = SLICE_LIT("alice@example.org"),
+				 .envid = parts[5],
+				 .arrived = 1700000000000,
+				 .wall = 1700000100000,
+				 .random = {1, 2},
+				 .recipients = &recipient,
+				 .recipient_count = 1,
+				 .header = parts[6]};
+	buf_init(&out, ROOM);
+	HOLDS(bounce_print(&bounce, &out) == ERR_OK);
+	check(buf_data(&out), parts[6]);
+	buf_release(&out);
+	return 0;
+}
