@@ -145,6 +145,7 @@ struct config {
 	struct config_auth auth;
 	enum log_format log_format;
 	enum log_target log_target;
+	bool reverse_lookup; /* of clients, for the log */
 };
 
 struct config *config_new(void); /* all defaults; hostname NULL */

@@ -115,6 +115,12 @@ enum ipc_taken { /* by whom a delivered recipient was taken: who makes reports o
 	IPC_TAKEN_PLAIN,     /* a server that does not: "relayed" is ours to report (RFC 3461 5.2.2) */
 };
 
+enum ipc_name { /* what became of the look-up of a client's name */
+	IPC_NAME_NO_ANSWER, /* no name server gave one, or there is no time for it */
+	IPC_NAME_NONE,      /* no name that has the address in turn */
+	IPC_NAME_OF_HOST,
+};
+
 enum ipc_verdict { /* of a submission */
 		   IPC_STORED = 1,
 		   IPC_NO_GRANT,   /* the grant is not live on this smtpd: 421 at the next MAIL */

@@ -17,6 +17,7 @@ const size_t graph_node_count = sizeof(graph_nodes) / sizeof(graph_nodes[0]);
 static const enum ipc_role links[][2] = {
 	{IPC_SMTPD, IPC_AUTH},   /* logins */
 	{IPC_SMTPD, IPC_QUEUE},  /* mail in */
+	{IPC_SMTPD, IPC_RELAY},  /* what clients are called */
 	{IPC_AUTH, IPC_QUEUE},   /* grants */
 	{IPC_QUEUE, IPC_RELAY},  /* mail out */
 	{IPC_CONTROL, IPC_AUTH}, /* what the operator asks */

@@ -9,6 +9,7 @@
 #include "ipc/child.h"
 #include "login.h"
 #include "mx.h"
+#include "names.h"
 #include "operator.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -56,6 +57,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	resolver_attach(relay->resolver, relay->loop);
 	relay->capture = capture_new(relay);
 	relay->mx = mx_new(relay);
+	relay->names = names_new(relay);
 	relay->queue = queue_link_new(relay);
 	relay->pool = pool_new(relay);
 	relay->operators = operators_new(relay);
@@ -107,10 +109,11 @@ static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32
 {
 	struct relay *relay = child_data(child);
 
-	(void)index;
 	(void)incarnation;
 	if (role == IPC_QUEUE) {
 		queue_link_connect(relay->queue, fd);
+	} else if (role == IPC_SMTPD) {
+		names_connect(relay->names, index, fd);
 	} else if (role == IPC_CONTROL) {
 		operators_connect(relay->operators, fd);
 	} else {
@@ -147,6 +150,7 @@ static void free_relay(struct relay *relay)
 	queue_link_free(&relay->queue);
 	pool_free(&relay->pool);
 	mx_free(&relay->mx);
+	names_free(&relay->names);
 	capture_free(&relay->capture);
 	resolver_free(&relay->resolver);
 	settings_free(relay);

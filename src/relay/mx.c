@@ -79,26 +79,6 @@ void mx_free(struct mx **mx)
 	MEM_FREE(*mx);
 }
 
-/* A name in wire form, uncompressed. false: it is not the name of a host. */
-static bool read_name(struct slice wire, char name_out[RELAY_HOST_MAX])
-{
-	size_t at = 0;
-
-	while (wire.len && wire.ptr[0]) {
-		size_t len = (unsigned char)wire.ptr[0];
-
-		if (len > 63 || len + 1 > wire.len || at + len + 2 > RELAY_HOST_MAX)
-			return false;
-		if (at)
-			name_out[at++] = '.';
-		for (size_t i = 0; i < len; i++)
-			name_out[at++] = ascii_lower(wire.ptr[1 + i]);
-		wire = slice_skip(wire, len + 1);
-	}
-	name_out[at] = '\0';
-	return wire.len == 1 && (at == 0 || smtp_is_host_name(slice_of(name_out, at)));
-}
-
 static int by_preference(const void *a, const void *b)
 {
 	const struct mx_target *x = a, *y = b;
@@ -139,7 +119,7 @@ static enum mx_status read_records(struct mx_domain *domain, const struct resolv
 		high = (unsigned char)got->records[i].ptr[0];
 		low = (unsigned char)got->records[i].ptr[1];
 		target->preference = (uint16_t)(high << 8 | low);
-		if (!read_name(slice_skip(got->records[i], 2), target->name))
+		if (!resolve_read_name(slice_skip(got->records[i], 2), target->name))
 			continue;
 		/* RFC 7505: the root as the only MX. "localhost" means the same to many. */
 		if (!target->name[0] || !strcmp(target->name, "localhost")) {

@@ -12,6 +12,7 @@
  *   capture.c     the route into a folder
  *   outcome.c     what a failure or a reply means for recipients
  *   terms.c       what the sender asked for against what a next hop can do
+ *   names.c       what clients of ours are called, for smtpd's log
  *   operator.c    status, route explain
  *
  * Invariants:
@@ -33,6 +34,7 @@ struct child;
 struct config;
 struct loop;
 struct mx;
+struct names;
 struct operators;
 struct pool;
 struct queue_link;
@@ -64,6 +66,7 @@ struct relay {
 	unsigned generation; /* of the configuration: hosts of an older one take no new jobs */
 	struct resolver *resolver;
 	struct mx *mx;
+	struct names *names;
 	struct pool *pool;
 	struct queue_link *queue;
 	struct capture *capture;

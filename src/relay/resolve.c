@@ -17,6 +17,7 @@
 #include "os/loop.h"
 #include "os/sandbox.h"
 #include "relay.h"
+#include "smtp/address.h"
 
 enum { RECORDS_MAX = 64 };
 
@@ -44,6 +45,7 @@ static const char *const options[][2] = {
 	{"cache-max-negative-ttl:", "60"},
 	{"infra-host-ttl:", "60"}, /* a name server that was down is asked again soon */
 	{"use-syslog:", "no"},
+	{"unblock-lan-zones:", "yes"}, /* who asks for names of private addresses has them */
 };
 
 static bool set_servers(struct ub_ctx *ctx, const struct strings *servers, char *why)
@@ -255,4 +257,23 @@ void resolve_cancel(struct resolve_query **query)
 		ub_cancel(q->resolver->ctx, q->id);
 	timer_free(&q->timer);
 	mem_free(q);
+}
+
+bool resolve_read_name(struct slice wire, char *name_out)
+{
+	size_t at = 0;
+
+	while (wire.len && wire.ptr[0]) {
+		size_t len = (unsigned char)wire.ptr[0];
+
+		if (len > 63 || len + 1 > wire.len || at + len + 2 > RELAY_HOST_MAX)
+			return false;
+		if (at)
+			name_out[at++] = '.';
+		for (size_t i = 0; i < len; i++)
+			name_out[at++] = ascii_lower(wire.ptr[1 + i]);
+		wire = slice_skip(wire, len + 1);
+	}
+	name_out[at] = '\0';
+	return wire.len == 1 && (at == 0 || smtp_is_host_name(slice_of(name_out, at)));
 }

@@ -14,7 +14,7 @@ struct loop;
 struct resolver;
 struct resolve_query;
 
-enum resolve_type { RESOLVE_A = 1, RESOLVE_MX = 15, RESOLVE_AAAA = 28 };
+enum resolve_type { RESOLVE_A = 1, RESOLVE_PTR = 12, RESOLVE_MX = 15, RESOLVE_AAAA = 28 };
 
 enum resolve_status {
 	RESOLVE_OK,      /* at least one record */
@@ -45,6 +45,11 @@ void resolver_free(struct resolver **resolver);
 struct resolve_query *resolve_start(struct resolver *resolver, const char *name,
 				    enum resolve_type type, resolve_fn *fn, void *arg);
 void resolve_cancel(struct resolve_query **query); /* may be NULL */
+/*
+ * A name in wire form, uncompressed, as in RDATA; name_out: RELAY_HOST_MAX bytes, "" for the root.
+ * false: it is not the name of a host (threats K7).
+ */
+bool resolve_read_name(struct slice wire, char *name_out);
 /* Whether the name servers were named differently: that takes a new process. */
 bool resolver_differs(const struct resolver *resolver, const struct config *config);
 

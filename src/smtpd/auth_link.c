@@ -87,8 +87,9 @@ static void log_login(const struct session *session, const char *event, struct s
 
 	log_event(LOG_INFO, event, LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
-		  LOG_TEXT("client", session->client), LOG_SLICE_IF("account", account),
-		  LOG_SLICE_IF("mech", mechanism),
+		  LOG_TEXT("client", session->client),
+		  LOG_TEXT_IF("client_name", session->client_name),
+		  LOG_SLICE_IF("account", account), LOG_SLICE_IF("mech", mechanism),
 		  LOG_TEXT("tls", version[0] != '\0' ? version : "none"),
 		  LOG_SLICE_IF("reason", reason));
 }

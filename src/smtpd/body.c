@@ -68,6 +68,8 @@ void body_begin(struct transaction *transaction)
 	buf_init(&transaction->head, HEAD_MAX);
 	snprintf(accepted->log_id, sizeof(accepted->log_id), "%s", session->log_id);
 	snprintf(accepted->client, sizeof(accepted->client), "%s", session->client);
+	snprintf(accepted->client_name, sizeof(accepted->client_name), "%s",
+		 session->client_name != NULL ? session->client_name : "");
 	session_tls_text(session, accepted->tls, sizeof(accepted->tls));
 	transaction->accepted = accepted;
 }

@@ -26,7 +26,9 @@ void events_log_refusal(const struct session *session, const struct refusal *ref
 		 refusal->text);
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
-		  LOG_TEXT("client", session->client), LOG_TEXT_IF("account", account_of(session)),
+		  LOG_TEXT("client", session->client),
+		  LOG_TEXT_IF("client_name", session->client_name),
+		  LOG_TEXT_IF("account", account_of(session)),
 		  LOG_SLICE_IF("sender", refusal->sender),
 		  LOG_SLICE_IF("recipient", refusal->recipient), LOG_TEXT("reply", reply),
 		  LOG_TEXT_IF("reason", refusal->reason));
@@ -50,7 +52,9 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
-		  LOG_TEXT("client", session->client), LOG_TEXT_IF("account", account_of(session)),
+		  LOG_TEXT("client", session->client),
+		  LOG_TEXT_IF("client_name", session->client_name),
+		  LOG_TEXT_IF("account", account_of(session)),
 		  LOG_TEXT_IF("sender", transaction != NULL ? transaction->sender : ""),
 		  LOG_SLICE_IF("line", harmless ? event->text : SLICE_LIT("")),
 		  LOG_SLICE("reply", event->reply), LOG_TEXT_IF("reason", event->hint));
@@ -63,8 +67,9 @@ static void closed(struct session *session, const char *reason)
 		return;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
-		  LOG_TEXT("client", session->client), LOG_TEXT_IF("account", account_of(session)),
-		  LOG_TEXT("reason", reason));
+		  LOG_TEXT("client", session->client),
+		  LOG_TEXT_IF("client_name", session->client_name),
+		  LOG_TEXT_IF("account", account_of(session)), LOG_TEXT("reason", reason));
 }
 
 void events_forget_login(struct session *session)

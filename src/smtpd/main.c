@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "ipc/child.h"
+#include "names_link.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
@@ -83,6 +84,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	smtpd->sessions = sessions_new(smtpd);
 	smtpd->auth = auth_link_new(smtpd);
 	smtpd->queue = queue_link_new(smtpd);
+	smtpd->names = names_link_new(smtpd);
 	child_set_data(child, smtpd);
 	return ERR_OK;
 }
@@ -171,6 +173,8 @@ static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32
 		auth_link_peer(smtpd->auth, fd, incarnation);
 	} else if (role == IPC_QUEUE) {
 		queue_link_peer(smtpd->queue, fd, incarnation);
+	} else if (role == IPC_RELAY) {
+		names_link_peer(smtpd->names, fd);
 	} else {
 		log_note(LOG_ERROR,
 			 "master gave a channel to %s, with whom there is nothing to say",

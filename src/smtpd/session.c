@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "events.h"
 #include "first.h"
+#include "names_link.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
@@ -108,7 +109,8 @@ static void log_end(struct session *session, const char *reason)
 	session->end_logged = true;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
-		  LOG_TEXT("client", session->client), LOG_TEXT("reason", reason));
+		  LOG_TEXT("client", session->client),
+		  LOG_TEXT_IF("client_name", session->client_name), LOG_TEXT("reason", reason));
 }
 
 void session_close(struct session *session, unsigned code, const char *status, const char *text)
@@ -162,6 +164,7 @@ static void time_over(void *arg)
 		log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
 			  LOG_TEXT("listener", session->front->listener),
 			  LOG_TEXT("client", session->client),
+			  LOG_TEXT_IF("client_name", session->client_name),
 			  LOG_TEXT("reason", "the TLS handshake took too long"));
 	/* Whoever does not take our last words has had them. */
 	if (session->state != SESSION_OPEN || session->write_blocked) {
@@ -228,7 +231,9 @@ static void handshake(struct session *session)
 	if (err != ERR_OK) {
 		log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
 			  LOG_TEXT("listener", session->front->listener),
-			  LOG_TEXT("client", session->client), LOG_TEXT("reason", why));
+			  LOG_TEXT("client", session->client),
+			  LOG_TEXT_IF("client_name", session->client_name),
+			  LOG_TEXT("reason", why));
 		session_end(session);
 		return;
 	}
@@ -496,6 +501,7 @@ void session_start(struct session *session)
 {
 	const struct config_timeouts *timeouts = &session->smtpd->config->timeouts;
 
+	names_link_ask(session->smtpd->names, session);
 	if (session->front->auth == AUTH_MODE_REQUIRED)
 		session->login_by = loop_now(session->smtpd->loop) + (int64_t)timeouts->login;
 	if (session->front->tls != TLS_MODE_IMPLICIT) {
@@ -520,6 +526,7 @@ void session_end(struct session *session)
 	watch_free(&session->watch);
 	stream_free(&session->stream);
 	front_drop(&session->front);
+	mem_free(session->client_name);
 	sessions_remove(session->smtpd->sessions, session);
 	mem_free(session);
 }

@@ -49,6 +49,7 @@ struct session {
 	struct smtp_server *server;      /* NULL before an implicit handshake is done */
 	struct login *login;             /* NULL: not logged in */
 	struct transaction *transaction; /* NULL: none */
+	char *client_name;               /* NULL: not known yet; "unknown": it has none */
 	/* Lists of sessions.c: those active lately, those with something to send. */
 	struct session *prev, *next, *mark_prev, *mark_next;
 	/* Those that wait for credit, by queue_link.c. */

@@ -6,7 +6,8 @@
  * queue, so a taken-over smtpd can send only as those who are logged in on it.
  *
  * Parts, each with its own header: accept (listeners), sessions (all of them), session (one: its
- * bytes), events (what the SMTP machine asks), transaction (one message), auth_link, queue_link.
+ * bytes), events (what the SMTP machine asks), transaction (one message), auth_link,
+ * queue_link, names_link, proxy.
  */
 #ifndef POSTERN_SMTPD_SMTPD_H
 #define POSTERN_SMTPD_SMTPD_H
@@ -20,6 +21,7 @@ struct auth_link;
 struct child;
 struct config;
 struct loop;
+struct names_link;
 struct queue_link;
 struct sessions;
 
@@ -34,6 +36,7 @@ struct smtpd {
 	struct sessions *sessions;
 	struct auth_link *auth;
 	struct queue_link *queue;
+	struct names_link *names;
 	bool stopping; /* SHUTDOWN came */
 };
 

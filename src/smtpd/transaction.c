@@ -315,6 +315,7 @@ static void log_accepted(const struct transaction *transaction)
 	log_event(LOG_INFO, "accepted", LOG_TEXT("id", id), LOG_TEXT("session", accepted->log_id),
 		  LOG_TEXT_IF("listener", session != NULL ? session->front->listener : ""),
 		  LOG_TEXT("client", accepted->client),
+		  LOG_TEXT_IF("client_name", accepted->client_name),
 		  LOG_TEXT_IF("account", transaction->account),
 		  LOG_TEXT("sender", transaction->sender),
 		  LOG_TEXT_IF("recipient", one ? transaction->first_recipient : ""),

@@ -44,6 +44,7 @@ struct verdict {
 struct accepted {
 	char log_id[16];
 	char client[64];
+	char client_name[256];
 	char message_id[256];
 	char added[64];
 	char tls[96];

@@ -20,7 +20,7 @@ from support.reach import unprivileged, within_reach  # noqa: E402
 
 SERVE, FAKE, CONTROL = within_reach(*(os.environ[name] for name in ("SERVE", "FAKE_CHILD", "CONTROL")))
 NAMES = ["queue", "auth", "relay", "control", "smtpd"]
-LINKS = {("smtpd", "auth"), ("smtpd", "queue"), ("auth", "queue"), ("queue", "relay"), ("control", "auth"),
+LINKS = {("smtpd", "auth"), ("smtpd", "queue"), ("smtpd", "relay"), ("auth", "queue"), ("queue", "relay"), ("control", "auth"),
          ("control", "queue"), ("control", "relay")}
 PATIENCE = 20
 OP_STATUS, OP_RELOAD, OP_TLS_SHOW = 1, 2, 60
