@@ -362,6 +362,10 @@ static bool handle(struct channel *channel, uint16_t type, uint16_t descriptors,
 		broken(channel, "descriptors do not fit the message", type);
 		return false;
 	}
+	if (descriptors != 0 && !channel->handlers->takes_descriptors) {
+		broken(channel, "a descriptor that is not taken here", type);
+		return false;
+	}
 	if (ipc_type_bulk(type) && !within_credit(in, payload.len)) {
 		broken(channel, "the peer sent more than its credit", type);
 		return false;

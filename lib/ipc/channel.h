@@ -24,8 +24,9 @@ enum channel_end {
 
 struct channel_handlers {
 	/*
-	 * One message. payload is decoded by the handler with ipc_decode; fd is -1 or a
-	 * descriptor that the handler now owns. Anything but ERR_OK ends the channel as broken.
+	 * One message. payload is decoded by the handler with ipc_decode; fd is -1, or with
+	 * takes_descriptors a descriptor that the handler now owns. Anything but ERR_OK ends the
+	 * channel as broken.
 	 */
 	enum err (*message)(void *arg, struct channel *channel, uint16_t type, struct slice payload,
 			    int fd);
@@ -36,6 +37,8 @@ struct channel_handlers {
 	 * channel_free, now or later.
 	 */
 	void (*ended)(void *arg, struct channel *channel, enum channel_end how, const char *why);
+	/* Without it a descriptor is closed unseen, and the peer that sent it loses the channel. */
+	bool takes_descriptors;
 };
 
 enum {

@@ -511,6 +511,7 @@ static void connect_master(struct child *child)
 	static const struct channel_handlers handlers = {
 		.message = on_master,
 		.ended = on_master_ended,
+		.takes_descriptors = true,
 	};
 	struct msg_hello hello = {IPC_VERSION, (uint32_t)getpid()};
 

@@ -12,7 +12,6 @@
 #include "ipc/channel.h"
 #include "operation.h"
 #include "os/log.h"
-#include "os/net.h"
 #include "os/os.h"
 #include "os/worker.h"
 #include "proven.h"
@@ -188,10 +187,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	if (fd != -1) {
-		net_close(&fd);
-		return ERR_SYNTAX;
-	}
+	(void)fd;
 	if (type != IPC_OP)
 		return ERR_SYNTAX;
 	err = ipc_decode(type, payload, &msg);

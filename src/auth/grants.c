@@ -10,7 +10,6 @@
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
-#include "os/net.h"
 #include "os/os.h"
 
 enum state { PENDING, LIVE, LEAVING };
@@ -182,10 +181,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	if (fd != -1) {
-		net_close(&fd);
-		return ERR_SYNTAX;
-	}
+	(void)fd;
 	switch (type) {
 	case IPC_GRANT_ACK:
 		err = ipc_decode(type, payload, &msg.ack);

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "ipc/channel.h"
 #include "os/loop.h"
-#include "os/net.h"
 
 /* A commit on a slow disk, or a reload, may take a while; rows keep the time running anew. */
 enum { SILENCE_MS = 30000, QUESTION_ID = 1 };
@@ -68,7 +67,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	timer_set(talk->timer, SILENCE_MS);
 	if (type == IPC_OP_ROW)
 		return take_row(talk->answer, payload);

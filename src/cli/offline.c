@@ -96,7 +96,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 			   int fd)
 {
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	if (type == IPC_HELLO)
 		return on_hello(arg, payload);
 	if (type == IPC_PREPARED)

@@ -9,7 +9,11 @@
 #include "os/loop.h"
 #include "os/net.h"
 
-enum { TEXT_MAX = 512, NAME_MAX_BYTES = 16 };
+enum {
+	TEXT_MAX = 512,
+	NAME_MAX_BYTES = 16,
+	PAUSE_MS = 1000, /* when nobody can be accepted */
+};
 
 struct client {
 	struct control *control; /* NULL: this place is free */
@@ -39,6 +43,7 @@ struct control {
 	uid_t uid;
 	int listener;
 	struct watch *watch;
+	struct timer *pause; /* running: the listener is not looked at */
 	bool open;
 	uint64_t next_id, next_client;
 	struct client clients[CONTROL_CLIENTS_MAX];
@@ -276,7 +281,7 @@ static enum err client_message(void *arg, struct channel *channel, uint16_t type
 	enum err err;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	if (type != IPC_OP)
 		return ERR_SYNTAX;
 	if ((err = ipc_decode(type, payload, &msg)) != ERR_OK)
@@ -296,22 +301,29 @@ static void client_ended(void *arg, struct channel *channel, enum channel_end ho
 static const struct channel_handlers client_handlers = {.message = client_message,
 							.ended = client_ended};
 
-static struct client *free_place(struct control *control)
+/* The client that has waited longest without asking anything goes. Its place; NULL: all ask. */
+static struct client *drop_idle(struct control *control)
 {
 	struct client *idle = NULL;
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct client *client = &control->clients[i];
 
-		if (client->control == NULL)
-			return client;
-		if (client->ops == 0 && (idle == NULL || client->since < idle->since))
+		if (client->control != NULL && client->ops == 0 &&
+		    (idle == NULL || client->since < idle->since))
 			idle = client;
 	}
-	/* All are taken: the one that has waited longest without asking anything goes. */
 	if (idle != NULL)
 		drop_client(idle);
 	return idle;
+}
+
+static struct client *free_place(struct control *control)
+{
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].control == NULL)
+			return &control->clients[i];
+	return drop_idle(control);
 }
 
 void control_add_client(struct control *control, int fd)
@@ -354,6 +366,25 @@ static bool may_ask(const struct control *control, int fd)
 	return false;
 }
 
+static void on_pause_over(void *arg)
+{
+	struct control *control = arg;
+
+	if (control->open && control->watch != NULL)
+		watch_set(control->watch, WATCH_READ);
+}
+
+/* Who waits stays there, and would wake us at once again: without a pause we would only spin. */
+static void pause_accepting(struct control *control, enum err err)
+{
+	log_note(LOG_ERROR, "the control socket takes nobody for a second: %s",
+		 err == ERR_FULL ? "no descriptors are left" : err_name(err));
+	if (err == ERR_FULL)
+		(void)drop_idle(control);
+	watch_set(control->watch, 0);
+	timer_set(control->pause, PAUSE_MS);
+}
+
 static void on_listener(void *arg, int events)
 {
 	struct control *control = arg;
@@ -362,7 +393,11 @@ static void on_listener(void *arg, int events)
 
 	(void)events;
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		if (net_accept(control->listener, &fd, &peer) != ERR_OK)
+		enum err err = net_accept(control->listener, &fd, &peer);
+
+		if (err != ERR_OK && err != ERR_AGAIN)
+			pause_accepting(control, err);
+		if (err != ERR_OK)
 			return;
 		if (may_ask(control, fd))
 			control_add_client(control, fd);
@@ -373,6 +408,7 @@ static void on_listener(void *arg, int events)
 
 void control_listen(struct control *control, int fd)
 {
+	timer_stop(control->pause);
 	watch_free(&control->watch);
 	net_close(&control->listener);
 	control->listener = fd;
@@ -396,7 +432,7 @@ static enum err peer_message(void *arg, struct channel *channel, uint16_t type,
 	struct target *target = arg;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	return control_answer(target->control, target->number, type, payload);
 }
 
@@ -436,6 +472,7 @@ struct control *control_new(struct loop *loop, uid_t uid)
 	control->loop = loop;
 	control->uid = uid;
 	control->listener = -1;
+	control->pause = timer_new(loop, on_pause_over, control);
 	for (unsigned t = 0; t < TARGET_COUNT; t++) {
 		control->targets[t].control = control;
 		control->targets[t].number = (enum control_target)t;
@@ -455,6 +492,7 @@ void control_free(struct control **control)
 	for (unsigned t = 0; t < TARGET_COUNT; t++)
 		if (t != TARGET_MASTER)
 			channel_free(&c->targets[t].channel);
+	timer_free(&c->pause);
 	watch_free(&c->watch);
 	net_close(&c->listener);
 	MEM_FREE(*control);

@@ -252,7 +252,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	struct msg_hello hello;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	switch (type) {
 	case IPC_HELLO:
 		if (ipc_decode(type, payload, &hello) != ERR_OK)

@@ -11,7 +11,6 @@
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
-#include "os/net.h"
 #include "os/os.h"
 #include "policy/dispatch.h"
 #include "queue.h"
@@ -304,7 +303,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	struct msg_in_flight_end end;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	switch (type) {
 	case IPC_RESULTS:
 		return settle_results(deliveries->queue, payload);

@@ -8,7 +8,6 @@
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
-#include "os/net.h"
 #include "os/os.h"
 #include "policy/rights.h"
 #include "queue.h"
@@ -183,7 +182,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	struct grants *grants = arg;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	switch (type) {
 	case IPC_GRANT:
 		return on_grant(grants, payload);

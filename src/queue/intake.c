@@ -14,7 +14,6 @@
 #include "keys.h"
 #include "os/log.h"
 #include "os/loop.h"
-#include "os/net.h"
 #include "os/os.h"
 #include "os/worker.h"
 #include "queue.h"
@@ -390,7 +389,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	struct front *front = arg;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	switch (type) {
 	case IPC_SUBMIT:
 		return on_submit(front, payload);

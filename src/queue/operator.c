@@ -13,7 +13,6 @@
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
-#include "os/net.h"
 #include "os/os.h"
 #include "os/worker.h"
 #include "policy/dispatch.h"
@@ -387,7 +386,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	if (type != IPC_OP)
 		return ERR_SYNTAX;
 	if ((err = ipc_decode(IPC_OP, payload, &msg)) != ERR_OK)

@@ -301,7 +301,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	struct queue_link *link = arg;
 
 	(void)channel;
-	net_close(&fd);
+	(void)fd;
 	switch (type) {
 	case IPC_DELIVER:
 		return on_deliver(link, payload);

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "ipc/channel.h"
 #include "os/log.h"
-#include "os/net.h"
 #include "policy/rights.h"
 #include "queue_link.h"
 #include "session.h"
@@ -206,7 +205,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	net_close(&fd); /* none is for us */
+	(void)fd;
 	if (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
 	    type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED)
 		return ERR_SYNTAX;

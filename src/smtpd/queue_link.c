@@ -11,7 +11,6 @@
 #include "keys.h"
 #include "os/log.h"
 #include "os/loop.h"
-#include "os/net.h"
 #include "os/os.h"
 #include "session.h"
 #include "smtp/server.h"
@@ -406,7 +405,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	enum err err;
 
 	(void)channel;
-	net_close(&fd); /* none is for us */
+	(void)fd;
 	if (type != IPC_KEYS && type != IPC_ACCEPTING && type != IPC_SUBMITTED &&
 	    type != IPC_KNOWN && type != IPC_ETRN_DONE)
 		return ERR_SYNTAX;

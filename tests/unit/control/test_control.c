@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -390,6 +391,59 @@ static void accepts_once_it_is_open(void **state)
 	rmdir(folder);
 }
 
+static void count(void *arg)
+{
+	unsigned *turns = arg;
+
+	++*turns;
+}
+
+static void out_of_descriptors(void **state)
+{
+	struct rlimit before, tight;
+	struct net_address address;
+	struct hook *hook;
+	unsigned turns = 0;
+	char path[] = "/tmp/postern-control-XXXXXX", socket[64];
+	int listener, first, second, highest;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(socket, sizeof(socket), "%s/s", path);
+	assert_int_equal(net_read_local(socket, &address), ERR_OK);
+	assert_int_equal(net_listen(&address, 10, &listener), ERR_OK);
+	control_listen(control, listener);
+	control_open(control);
+	assert_int_equal(net_connect(&address, &first), ERR_OK);
+	settle();
+	assert_int_equal(control_client_count(control), 3);
+	/* One more knocks, and control has no descriptor left to take it with. */
+	assert_int_equal(net_connect(&address, &second), ERR_OK);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = before;
+	highest = dup(0);
+	close(highest);
+	tight.rlim_cur = (rlim_t)highest;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	hook = hook_new(loop, 30, count, &turns);
+	for (int i = 0; i < 5; i++)
+		settle();
+	assert_in_range(turns, 1, 30); /* it does not spin */
+	/* Who waited longest without a question made room; after the pause the other is taken. */
+	assert_true(alice.ended);
+	assert_false(bob.ended);
+	assert_int_equal(control_client_count(control), 2);
+	for (int i = 0; i < 200 && control_client_count(control) < 3; i++)
+		settle();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(control_client_count(control), 3);
+	hook_free(&hook);
+	close(first);
+	close(second);
+	assert_int_equal(unlink(socket), 0);
+	assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_client_that_left_gets_nothing, begin, finish),
 		cmocka_unit_test_setup_teardown(accepts_once_it_is_open, begin, finish),
 		cmocka_unit_test_setup_teardown(clients_and_requests_are_bounded, begin, finish),
+		cmocka_unit_test_setup_teardown(out_of_descriptors, begin, finish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,8 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 	loop_stop(loop);
 }
 
-static const struct channel_handlers handlers = {on_message, on_room, on_ended};
+static const struct channel_handlers handlers = {on_message, on_room, on_ended, true};
+static const struct channel_handlers strict = {on_message, on_room, on_ended, false};
 
 static void too_long(void *arg)
 {
@@ -451,6 +452,28 @@ static void descriptor_unwanted(void **state)
 	expect_broken("without its message");
 }
 
+/* A whole and right message with a descriptor, to one who takes none: it is closed unseen. */
+static void descriptor_not_taken(void **state)
+{
+	const struct msg_peer peer = {.role = 1, .index = 2, .incarnation = 3};
+	char byte;
+	int ends[2];
+
+	(void)state;
+	channel_free(&a.channel);
+	channel_free(&b.channel);
+	assert_int_equal(net_pair(ends), ERR_OK);
+	a.channel = channel_new(loop, ends[0], "a", &strict, &a);
+	b.channel = channel_new(loop, ends[1], "b", &strict, &b);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(channel_send_fd(b.channel, IPC_PEER, &peer, ends[1]), ERR_OK);
+	expect_broken("not taken here");
+	assert_int_equal(a.messages, 0);
+	/* Nobody holds the other end of the pipe any more. */
+	assert_int_equal(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+}
+
 static void credit_invented(void **state)
 {
 	char frame[IPC_HEADER + 8] = {0};
@@ -535,6 +558,7 @@ int main(void)
 		RAW(unknown_type),
 		RAW(descriptor_missing),
 		RAW(descriptor_unwanted),
+		PAIR(descriptor_not_taken),
 		RAW(credit_invented),
 		RAW(credit_overdrawn),
 		RAW(byte_by_byte),
