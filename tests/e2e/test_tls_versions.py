@@ -2,14 +2,13 @@
 """The oldest TLS that a client may use: per listener, and for networks of old devices."""
 import socket
 import ssl
-import warnings
 
 import pytest
 from support.postern import PASSWORD, Postern
 from support.process import PATIENCE, free_ports, wait_for
 from support.raw import Raw
 
-warnings.filterwarnings("ignore", category=DeprecationWarning, module=__name__)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 VERSIONS = {"1.0": ssl.TLSVersion.TLSv1, "1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2,
             "1.3": ssl.TLSVersion.TLSv1_3}
 NAMES = {"1.0": "TLSv1", "1.1": "TLSv1.1", "1.2": "TLSv1.2", "1.3": "TLSv1.3"}
