@@ -34,6 +34,7 @@ void config_free(struct config **config)
 	mem_free(c->listens);
 	mem_free(c->relays);
 	mem_free(c->routes);
+	mem_free(c->certificates);
 	MEM_FREE(*config);
 }
 

@@ -117,9 +117,16 @@ struct config_auth {
 	uint64_t cache;      /* ms that a proven password is remembered; 0: never */
 };
 
+struct config_certificate {
+	char *name; /* for messages; which client gets it hangs on the names within */
+	char *certificate; /* as in struct config_tls */
+	char *key;         /* NULL: it lies in certificate */
+};
+
 struct config_tls {
 	char *certificate; /* PEM chain; the key may follow in it */
 	char *key;
+	char *folder;      /* of further ones, as certbot keeps them; NULL: none */
 	bool min_1_3; /* "1.2" or "1.3" */
 };
 
@@ -137,6 +144,8 @@ struct config {
 	size_t relay_count;
 	struct config_route *routes; /* in order; the first match wins */
 	size_t route_count;
+	struct config_certificate *certificates; /* beside that of tls */
+	size_t certificate_count;
 	struct config_tls tls;
 	struct config_limits limits;
 	struct config_timeouts timeouts;

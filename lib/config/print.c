@@ -46,6 +46,7 @@ static bool is_default(const struct setting *setting, const struct buf *value)
 		struct config_listen listen;
 		struct config_relay relay;
 		struct config_route route;
+		struct config_certificate certificate;
 	} fresh;
 
 	if (setting->initial == NULL)

@@ -56,9 +56,11 @@ enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 #define ARRAY_log      0, 0
 #define ARRAY_listen   offsetof(struct config, listens), offsetof(struct config, listen_count)
 #define ARRAY_relay    offsetof(struct config, relays), offsetof(struct config, relay_count)
-#define ARRAY_route    offsetof(struct config, routes), offsetof(struct config, route_count)
-#define TITLED         true
-#define SINGLE         false
+#define ARRAY_certificate                                                                          \
+	offsetof(struct config, certificates), offsetof(struct config, certificate_count)
+#define ARRAY_route offsetof(struct config, routes), offsetof(struct config, route_count)
+#define TITLED      true
+#define SINGLE      false
 
 const struct section config_sections[] = {
 #define SECTION(id, name, kind, type, help) {name, kind, sizeof(struct type), ARRAY_##id, help},

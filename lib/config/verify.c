@@ -149,6 +149,18 @@ static void verify_listens(struct verifier *verifier)
 			"; `postern setup` makes one");
 	if (strcmp(config->tls.certificate, config->tls.key) != 0)
 		verify_readable(verifier, "tls: key", config->tls.key, "");
+	if (config->tls.folder != NULL)
+		verify_readable(verifier, "tls: folder", config->tls.folder, "");
+	for (size_t i = 0; i < config->certificate_count; i++) {
+		const struct config_certificate *further = &config->certificates[i];
+		char what[256];
+
+		snprintf(what, sizeof(what), "certificate \"%s\": certificate", further->name);
+		verify_readable(verifier, what, further->certificate, "");
+		snprintf(what, sizeof(what), "certificate \"%s\": key", further->name);
+		if (further->key != NULL)
+			verify_readable(verifier, what, further->key, "");
+	}
 }
 
 static void verify_relays(struct verifier *verifier)

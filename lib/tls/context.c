@@ -36,43 +36,50 @@ void tls_context_free(struct tls_context **context)
 	if (!c || --c->references > 0)
 		return;
 	SSL_CTX_free(c->ssl);
+	for (size_t i = 0; i < c->further_count; i++)
+		SSL_CTX_free(c->further[i]);
+	mem_free(c->further);
 	OPENSSL_cleanse(c->tickets, sizeof(c->tickets));
 	mem_free(c);
 }
 
-static struct tls_context *context_new(const SSL_METHOD *method, bool client, int min_version,
-				       char *why)
+/* What all contexts have in common; NULL: why says what failed. */
+static SSL_CTX *settings_new(const SSL_METHOD *method, struct tls_context *context, char *why)
+{
+	SSL_CTX *ssl = SSL_CTX_new(method);
+
+	if (!ssl || !SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) ||
+	    !SSL_CTX_set_max_proto_version(ssl, 0) || !SSL_CTX_set_cipher_list(ssl, ciphers_1_2) ||
+	    !SSL_CTX_set1_groups_list(ssl, groups)) {
+		tls_why_openssl(why, "setting TLS up");
+		SSL_CTX_free(ssl);
+		return NULL;
+	}
+	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_CLEANSE_PLAINTEXT | /* passwords */
+					 SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_clear_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF |
+					   SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
+					   SSL_OP_LEGACY_SERVER_CONNECT);
+	SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* Buffers stay while bytes flow, and stream_idle gives them back: less churn. */
+	SSL_CTX_clear_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_read_ahead(ssl, 1); /* one read per record instead of two */
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_max_early_data(ssl, 0);
+	SSL_CTX_set_recv_max_early_data(ssl, 0);
+	SSL_CTX_set_app_data(ssl, context);
+	return ssl;
+}
+
+static struct tls_context *context_new(bool client)
 {
 	struct tls_context *context = mem_alloc(sizeof(*context));
 
 	ERR_clear_error();
 	context->references = 1;
 	context->client = client;
-	context->ssl = SSL_CTX_new(method);
-	if (!context->ssl || !SSL_CTX_set_min_proto_version(context->ssl, min_version) ||
-	    !SSL_CTX_set_max_proto_version(context->ssl, 0) ||
-	    !SSL_CTX_set_cipher_list(context->ssl, ciphers_1_2) ||
-	    !SSL_CTX_set1_groups_list(context->ssl, groups)) {
-		tls_why_openssl(why, "setting TLS up");
-		tls_context_free(&context);
-		return NULL;
-	}
-	SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-						  SSL_OP_CIPHER_SERVER_PREFERENCE |
-						  SSL_OP_CLEANSE_PLAINTEXT | /* passwords */
-						  SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_clear_options(context->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF |
-						    SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
-						    SSL_OP_LEGACY_SERVER_CONNECT);
-	SSL_CTX_set_mode(context->ssl,
-			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* Buffers stay while bytes flow, and stream_idle gives them back: less churn. */
-	SSL_CTX_clear_mode(context->ssl, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_read_ahead(context->ssl, 1); /* one read per record instead of two */
-	SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_max_early_data(context->ssl, 0);
-	SSL_CTX_set_recv_max_early_data(context->ssl, 0);
-	SSL_CTX_set_app_data(context->ssl, context);
 	return context;
 }
 
@@ -259,26 +266,56 @@ static enum err use_identity(SSL_CTX *ssl, const struct tls_identity *identity, 
 	return err;
 }
 
+/* Of a server, with its certificate. */
+static enum err server_settings_new(struct tls_context *context,
+				    const struct tls_identity *identity, SSL_CTX **ssl_out,
+				    char *why)
+{
+	static const unsigned char session_context[] = "postern";
+	SSL_CTX *ssl = settings_new(TLS_server_method(), context, why);
+	enum err err;
+
+	if (!ssl)
+		return ERR_INTERNAL;
+	err = use_identity(ssl, identity, why);
+	if (err != ERR_OK) {
+		SSL_CTX_free(ssl);
+		return err;
+	}
+	SSL_CTX_set_alpn_select_cb(ssl, alpn_select, NULL);
+	SSL_CTX_set_tlsext_servername_callback(ssl, tls_choose_identity);
+	SSL_CTX_set_session_id_context(ssl, session_context, sizeof(session_context) - 1);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, ticket_key);
+	SSL_CTX_set_timeout(ssl, TLS_TICKET_LIFE / 1000);
+	SSL_CTX_set_num_tickets(ssl, 1);
+	*ssl_out = ssl;
+	return ERR_OK;
+}
+
 enum err tls_server_context_new(const struct tls_identity *identity,
 				struct tls_context **context_out, char *why)
 {
-	struct tls_context *context = context_new(TLS_server_method(), false, TLS1_2_VERSION, why);
-	static const unsigned char session_context[] = "postern";
-	enum err err;
+	struct tls_context *context = context_new(false);
+	enum err err = server_settings_new(context, identity, &context->ssl, why);
 
-	if (!context)
-		return ERR_INTERNAL;
-	err = use_identity(context->ssl, identity, why);
-	if (err != ERR_OK) {
+	if (err != ERR_OK)
 		tls_context_free(&context);
+	else
+		*context_out = context;
+	return err;
+}
+
+enum err tls_server_context_add(struct tls_context *context, const struct tls_identity *identity,
+				char *why)
+{
+	SSL_CTX *ssl;
+	enum err err = server_settings_new(context, identity, &ssl, why);
+
+	if (err != ERR_OK)
 		return err;
-	}
-	SSL_CTX_set_alpn_select_cb(context->ssl, alpn_select, NULL);
-	SSL_CTX_set_session_id_context(context->ssl, session_context, sizeof(session_context) - 1);
-	SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ssl, ticket_key);
-	SSL_CTX_set_timeout(context->ssl, TLS_TICKET_LIFE / 1000);
-	SSL_CTX_set_num_tickets(context->ssl, 1);
-	*context_out = context;
+	context->further = mem_resize(context->further,
+				      (context->further_count + 1) * sizeof(*context->further));
+	context->further[context->further_count++] = ssl;
 	return ERR_OK;
 }
 
@@ -311,12 +348,13 @@ static enum err load_issuers(SSL_CTX *ssl, const char *ca_file, char *why)
 enum err tls_client_context_new(const char *ca_file, bool verify, struct tls_context **context_out,
 				char *why)
 {
-	struct tls_context *context = context_new(TLS_client_method(), true, TLS1_2_VERSION, why);
+	struct tls_context *context = context_new(true);
 	enum err err = ERR_OK;
 
-	if (!context)
-		return ERR_INTERNAL;
-	if (verify)
+	context->ssl = settings_new(TLS_client_method(), context, why);
+	if (!context->ssl)
+		err = ERR_INTERNAL;
+	else if (verify)
 		err = load_issuers(context->ssl, ca_file, why);
 	if (err != ERR_OK) {
 		tls_context_free(&context);

@@ -25,6 +25,8 @@ struct ticket_key {
 /* Counted: the owner holds one reference, each stream one. */
 struct tls_context {
 	SSL_CTX *ssl;
+	SSL_CTX **further; /* of other certificates; same settings, same ticket keys */
+	size_t further_count;
 	unsigned references;
 	bool client;
 	bool verify;
@@ -41,6 +43,17 @@ struct tls_loaded {
 enum err tls_loaded_read(const struct tls_identity *identity, bool with_key,
 			 struct tls_loaded *loaded_out, char *why);
 void tls_loaded_release(struct tls_loaded *loaded);
+
+/*
+ * How well does the certificate cover the name: by that name, by a wildcard, or not? Names in
+ * subjectAltName only (RFC 6125 6.4.4).
+ */
+enum tls_cover { TLS_COVER_NOT, TLS_COVER_WILDCARD, TLS_COVER_EXACT };
+enum tls_cover tls_covers(X509 *leaf, struct slice hostname);
+/* Letters, digits, hyphens and dots, as host names are made of; nothing else is looked for. */
+bool tls_is_hostname(struct slice name);
+/* The answer to a client's SNI: which certificate it gets. For OpenSSL. */
+int tls_choose_identity(SSL *ssl, int *alert, void *arg);
 
 /* stream_allow, for what has no stream. */
 bool tls_allow(SSL *ssl, enum tls_version oldest);

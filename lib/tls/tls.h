@@ -32,6 +32,12 @@ const char *tls_version_name(enum tls_version version); /* "TLS 1.2" */
 enum err tls_server_context_new(const struct tls_identity *identity,
 				struct tls_context **context_out, char *why);
 /*
+ * One more certificate, for clients that ask for a name that it covers (SNI, RFC 6066 3) and the
+ * first does not, or only by a wildcard. Errors as above; the context stays as it was.
+ */
+enum err tls_server_context_add(struct tls_context *context, const struct tls_identity *identity,
+				char *why);
+/*
  * Can this OpenSSL, as it was built and set up, speak the version as a server with the context's
  * certificate? It is tried, in memory. ERR_DENIED: why as above.
  */
@@ -56,6 +62,7 @@ enum err tls_identity_check(const struct tls_identity *identity, const char *hos
 struct tls_certificate_info {
 	char fingerprint[96]; /* SHA-256, "AB:CD:..." */
 	char subject[256];
+	char names[512];   /* those it is made out to, with blanks between; as many as have room */
 	int64_t not_after; /* ms since 1970 */
 	bool self_signed;
 };

@@ -13,6 +13,7 @@
 #include "cli/common.h"
 #include "cli/offline.h"
 #include "config/parse.h"
+#include "master/identities.h"
 #include "os/net.h"
 #include "os/os.h"
 #include "tls/tls.h"
@@ -106,43 +107,62 @@ static void check_old_versions(struct check *check, const struct tls_identity *i
 	tls_context_free(&context);
 }
 
-static void check_identity(struct check *check, const struct tls_identity *identity)
+static void check_identity(struct check *check, const struct identity_files *files,
+			   const struct tls_identity *identity)
 {
-	const struct config *config = check->config;
+	bool own = files->label[0] == '\0';
 	char why[TLS_WHY_MAX], text[TLS_WHY_MAX + 512];
-	enum err err = tls_identity_check(identity, config->hostname, os_wall_ms(), why);
+	/* Which name a further one is for is told by itself. */
+	enum err err = tls_identity_check(identity, own ? check->config->hostname : NULL,
+					  os_wall_ms(), why);
 
-	/* A start refuses what cannot be used; clients refuse the rest, or ask their user. */
-	if (err == ERR_SYNTAX || err == ERR_DENIED) {
-		fault(check, "tls: %s and %s: %s", config->tls.certificate, config->tls.key, why);
+	/* A start refuses what cannot be used, or leaves out what the folder has; clients refuse
+	 * the rest, or ask their user. */
+	if ((err == ERR_SYNTAX || err == ERR_DENIED) && !files->found) {
+		fault(check, "tls: %s and %s: %s", files->certificate, files->key, why);
 	} else if (err != ERR_OK) {
-		snprintf(text, sizeof(text), "tls: %.400s: %s; mail clients will complain",
-			 config->tls.certificate, why);
+		snprintf(text, sizeof(text), "tls: %.400s: %s; %s", files->certificate, why,
+			 err == ERR_SYNTAX || err == ERR_DENIED ? "it is left out"
+								: "mail clients will complain");
 		note(text);
 	}
+	if (own)
+		check_old_versions(check, identity);
 }
 
-static void check_certificate(struct check *check)
+static void check_files(struct check *check, const struct identity_files *files)
 {
-	const struct config *config = check->config;
-	bool one_file = strcmp(config->tls.certificate, config->tls.key) == 0;
+	bool one_file = strcmp(files->certificate, files->key) == 0;
 	struct buf certificate, key;
 
-	if (!uses_tls(config))
-		return;
 	buf_init(&certificate, PEM_MAX);
 	buf_init(&key, PEM_MAX);
-	/* A file that cannot be read was told by config_verify. */
-	if (check->faults == 0 && read_pem(check, config->tls.certificate, &certificate) &&
-	    (one_file || read_pem(check, config->tls.key, &key))) {
+	if (read_pem(check, files->certificate, &certificate) &&
+	    (one_file || read_pem(check, files->key, &key))) {
 		struct tls_identity identity = {buf_data(&certificate),
 						buf_data(one_file ? &certificate : &key)};
 
-		check_identity(check, &identity);
-		check_old_versions(check, &identity);
+		check_identity(check, files, &identity);
 	}
 	buf_release(&certificate);
 	buf_wipe(&key);
+}
+
+static void check_certificates(struct check *check)
+{
+	char why[IDENTITIES_WHY_MAX];
+	struct identities identities;
+
+	/* A file that cannot be read was told by config_verify. */
+	if (!uses_tls(check->config) || check->faults != 0)
+		return;
+	if (identities_list(check->config, &identities, why) != ERR_OK) {
+		fault(check, "tls: folder: %s", why);
+		return;
+	}
+	for (size_t i = 0; i < identities.count; i++)
+		check_files(check, &identities.items[i]);
+	identities_release(&identities);
 }
 
 /* ---- addresses --------------------------------------------------------------------------- */
@@ -305,7 +325,7 @@ int cmd_check(const struct invocation *invocation)
 	check.running = ask_connect(config, &fd, why) == ERR_OK;
 	net_close(&fd);
 	check_text(&check);
-	check_certificate(&check);
+	check_certificates(&check);
 	check_addresses(&check);
 	check_networks(config);
 	check_users(&check);

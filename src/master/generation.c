@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "config/parse.h"
 #include "listeners.h"
+#include "os/log.h"
 
 enum {
 	CERTIFICATE_MAX = 256 * 1024, /* as IDENTITY takes */
@@ -87,8 +89,12 @@ void generation_free(struct generation **generation_in)
 	for (size_t i = 0; i < generation->listener_count; i++)
 		net_close(&generation->listeners[i].fd);
 	mem_free(generation->listeners);
-	secret_clear(&generation->certificate);
-	secret_clear(&generation->key);
+	for (size_t i = 0; i < generation->identity_count; i++) {
+		secret_clear(&generation->identities[i].certificate);
+		secret_clear(&generation->identities[i].key);
+	}
+	mem_free(generation->identities);
+	identities_release(&generation->files);
 	for (size_t i = 0; i < generation->password_count; i++)
 		secret_clear(&generation->passwords[i].value);
 	mem_free(generation->passwords);
@@ -97,10 +103,20 @@ void generation_free(struct generation **generation_in)
 	mem_free(generation);
 }
 
-struct tls_identity generation_identity(const struct generation *generation)
+struct tls_identity generation_identity(const struct generation *generation, size_t index)
 {
-	return (struct tls_identity){secret_value(&generation->certificate),
-				     secret_value(&generation->key)};
+	const struct identity *identity = &generation->identities[index];
+
+	return (struct tls_identity){secret_value(&identity->certificate),
+				     secret_value(&identity->key)};
+}
+
+static void add_source(struct generation *generation, const char *path)
+{
+	generation->sources = mem_resize(generation->sources, (generation->source_count + 1) *
+								      sizeof(*generation->sources));
+	generation->sources[generation->source_count++] =
+		(struct source){path, os_file_stamp(path)};
 }
 
 /* Reads a file and remembers it as a source. what: for the error. */
@@ -108,13 +124,10 @@ static enum err read_source(struct generation *generation, const char *what, con
 			    size_t max, struct secret *value, struct buf *errors)
 {
 	char why[EXPLAIN_MAX];
-	struct os_stamp stamp = os_file_stamp(path);
 	struct buf bytes;
 	enum err err;
 
-	generation->sources = mem_resize(generation->sources, (generation->source_count + 1) *
-								      sizeof(*generation->sources));
-	generation->sources[generation->source_count++] = (struct source){path, stamp};
+	add_source(generation, path);
 	buf_init(&bytes, max);
 	err = os_read_file(path, max, &bytes);
 	if (err == ERR_OK)
@@ -140,36 +153,97 @@ static bool wants_tls(const struct config *config)
 	return false;
 }
 
-static enum err read_identity(struct generation *generation, struct buf *errors)
+static void describe(const struct identity_files *files, const char *what, char *text, size_t size)
 {
-	const struct config_tls *tls = &generation->config->tls;
-	struct tls_identity identity;
-	char why[TLS_WHY_MAX];
+	if (files->label[0] == '\0')
+		snprintf(text, size, "tls: %s", what);
+	else
+		snprintf(text, size, "%s \"%s\": %s", files->found ? "tls: folder" : "certificate",
+			 files->label, what);
+}
+
+static enum err read_identity(struct generation *generation, const struct identity_files *files,
+			      struct identity *identity, struct buf *errors)
+{
+	struct tls_identity pair;
+	char what[256], why[TLS_WHY_MAX];
 	enum err err;
 
-	if (!wants_tls(generation->config))
-		return ERR_OK;
-	err = read_source(generation, "tls: certificate", tls->certificate, CERTIFICATE_MAX,
-			  &generation->certificate, errors);
-	if (strcmp(tls->certificate, tls->key) != 0) {
-		enum err key_err = read_source(generation, "tls: key", tls->key, KEY_MAX,
-					       &generation->key, errors);
+	describe(files, "certificate", what, sizeof(what));
+	err = read_source(generation, what, files->certificate, CERTIFICATE_MAX,
+			  &identity->certificate, errors);
+	if (strcmp(files->certificate, files->key) != 0) {
+		enum err key_err;
 
+		describe(files, "key", what, sizeof(what));
+		key_err =
+			read_source(generation, what, files->key, KEY_MAX, &identity->key, errors);
 		if (err == ERR_OK)
 			err = key_err;
 	}
 	if (err != ERR_OK)
 		return err;
-	identity = generation_identity(generation);
-	err = tls_identity_check(&identity, NULL, os_wall_ms(), why);
+	pair = (struct tls_identity){secret_value(&identity->certificate),
+				     secret_value(&identity->key)};
+	err = tls_identity_check(&pair, NULL, os_wall_ms(), why);
 	/* An expired certificate is bad, no service at all is worse: doctor and clients complain.
 	 */
-	if (err != ERR_OK && err != ERR_RANGE) {
-		complain(errors, "tls: %s and %s: %s", tls->certificate, tls->key, why);
-		return err;
+	if (err == ERR_OK || err == ERR_RANGE)
+		return ERR_OK;
+	describe(files, files->certificate, what, sizeof(what));
+	complain(errors, "%s and %s: %s", what, files->key, why);
+	return err;
+}
+
+/* What was found in a folder and is of no use is left out, and told: the others go on. */
+static enum err read_found(struct generation *generation, const struct identity_files *files,
+			   struct identity *identity)
+{
+	struct buf words;
+	enum err err;
+
+	buf_init(&words, 4 * EXPLAIN_MAX);
+	err = read_identity(generation, files, identity, &words);
+	if (err != ERR_OK) {
+		struct slice text = buf_data(&words);
+
+		log_event(LOG_WARNING, "note",
+			  LOG_SLICE("text", slice_head(text, slice_find(text, '\n'))));
 	}
-	generation->has_identity = true;
-	return ERR_OK;
+	buf_release(&words);
+	return err;
+}
+
+static enum err read_identities(struct generation *generation, struct buf *errors)
+{
+	char why[IDENTITIES_WHY_MAX];
+	enum err first = ERR_OK;
+
+	if (!wants_tls(generation->config))
+		return ERR_OK;
+	if (identities_list(generation->config, &generation->files, why) != ERR_OK) {
+		complain(errors, "tls: folder: %s", why);
+		return ERR_IO;
+	}
+	if (generation->config->tls.folder != NULL)
+		add_source(generation, generation->config->tls.folder);
+	generation->identities = mem_array(generation->files.count, sizeof(struct identity));
+	for (size_t i = 0; i < generation->files.count; i++) {
+		const struct identity_files *files = &generation->files.items[i];
+		struct identity identity = {.files = files};
+		enum err err = files->found ? read_found(generation, files, &identity)
+					    : read_identity(generation, files, &identity, errors);
+
+		if (err == ERR_OK) {
+			generation->identities[generation->identity_count++] = identity;
+			continue;
+		}
+		secret_clear(&identity.certificate);
+		secret_clear(&identity.key);
+		if (!files->found && first == ERR_OK)
+			first = err;
+	}
+	return first;
 }
 
 static enum err read_password(struct generation *generation, const struct config_relay *relay,
@@ -223,7 +297,7 @@ enum err generation_fill(struct generation *generation, const struct generation 
 			 struct buf *errors)
 {
 	enum err listeners = listeners_bind(generation, before, errors);
-	enum err identity = read_identity(generation, errors);
+	enum err identity = read_identities(generation, errors);
 	enum err passwords = read_passwords(generation, errors);
 
 	if (listeners != ERR_OK)

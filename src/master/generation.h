@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/secret.h"
 #include "config/config.h"
+#include "identities.h"
 #include "os/net.h"
 #include "os/os.h"
 #include "tls/tls.h"
@@ -25,6 +26,11 @@ struct password {
 	struct secret value;
 };
 
+struct identity {
+	const struct identity_files *files;
+	struct secret certificate, key; /* PEM; key empty: it is in certificate */
+};
+
 struct source { /* a file that is read again when it changes */
 	const char *path;
 	struct os_stamp stamp;
@@ -36,8 +42,9 @@ struct generation {
 	struct config *config;
 	struct listener *listeners;
 	size_t listener_count;
-	bool has_identity;
-	struct secret certificate, key; /* PEM; key empty: it is in certificate */
+	struct identities files;     /* where the identities come from */
+	struct identity *identities; /* those that can be used; the server's own first */
+	size_t identity_count;       /* 0: no listener uses TLS */
 	struct password *passwords;
 	size_t password_count;
 	struct source *sources;
@@ -59,8 +66,8 @@ enum err generation_again(const struct generation *before, struct generation **g
 enum err generation_fill(struct generation *generation, const struct generation *before,
 			 struct buf *errors);
 void generation_free(struct generation **generation);
-/* What is served; valid as long as the generation. */
-struct tls_identity generation_identity(const struct generation *generation);
+/* One of the identities; valid as long as the generation. */
+struct tls_identity generation_identity(const struct generation *generation, size_t index);
 /* Whether a file that it was made from is not what it was. */
 bool generation_files_changed(const struct generation *generation);
 /* Takes the files as they are for known, so that one bad pair is complained about once. */

@@ -96,31 +96,42 @@ static void status_of_process(const struct process *process, struct channel *cha
 	row_send(&row, channel, id);
 }
 
-static void show_tls(struct master *master, struct channel *channel, uint64_t id)
+static bool show_identity(const struct generation *current, size_t index, struct channel *channel,
+			  uint64_t id)
 {
-	const struct generation *current = master->current;
+	const struct identity_files *files = current->identities[index].files;
+	struct tls_identity identity = generation_identity(current, index);
 	struct tls_certificate_info info;
-	struct tls_identity identity;
 	struct row row;
 
-	if (!current->has_identity) {
-		end(channel, id, false, "no listener uses TLS, so no certificate is served");
-		return;
-	}
-	identity = generation_identity(current);
-	if (tls_identity_info(&identity, &info) != ERR_OK) {
-		end(channel, id, false, "the certificate cannot be read");
-		return;
-	}
+	if (tls_identity_info(&identity, &info) != ERR_OK)
+		return false;
 	row_begin(&row);
-	add(&row, "certificate", IPC_FIELD_TEXT, current->config->tls.certificate);
-	add(&row, "key", IPC_FIELD_TEXT, current->config->tls.key);
+	add(&row, "certificate", IPC_FIELD_TEXT, files->certificate);
+	add(&row, "key", IPC_FIELD_TEXT, files->key);
 	add(&row, "subject", IPC_FIELD_TEXT, info.subject);
+	add(&row, "names", IPC_FIELD_TEXT, info.names);
 	add(&row, "fingerprint", IPC_FIELD_TEXT, info.fingerprint);
 	add_number(&row, "not_after", IPC_FIELD_TIME, info.not_after);
 	add(&row, "self_signed", IPC_FIELD_BOOL, info.self_signed ? "1" : "0");
 	add(&row, "expired", IPC_FIELD_BOOL, info.not_after < os_wall_ms() ? "1" : "0");
 	row_send(&row, channel, id);
+	return true;
+}
+
+static void show_tls(struct master *master, struct channel *channel, uint64_t id)
+{
+	const struct generation *current = master->current;
+
+	if (current->identity_count == 0) {
+		end(channel, id, false, "no listener uses TLS, so no certificate is served");
+		return;
+	}
+	for (size_t i = 0; i < current->identity_count; i++)
+		if (!show_identity(current, i, channel, id)) {
+			end(channel, id, false, "the certificate cannot be read");
+			return;
+		}
 	end(channel, id, true, "");
 }
 

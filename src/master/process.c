@@ -109,9 +109,11 @@ static void send_listeners(struct process *process, const struct generation *gen
 
 static void send_secrets(struct process *process, const struct generation *generation)
 {
-	if (process->node->gets & GETS_IDENTITY && generation->has_identity) {
-		struct tls_identity identity = generation_identity(generation);
-		struct msg_identity msg = {generation->number, slice_of("", 0),
+	for (size_t i = 0; process->node->gets & GETS_IDENTITY && i < generation->identity_count;
+	     i++) {
+		struct tls_identity identity = generation_identity(generation, i);
+		struct msg_identity msg = {generation->number,
+					   slice_str(generation->identities[i].files->label),
 					   identity.certificate, identity.key};
 
 		(void)channel_send(process->channel, IPC_IDENTITY, &msg);

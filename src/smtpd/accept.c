@@ -275,9 +275,16 @@ enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity 
 	char words[TLS_WHY_MAX];
 	enum err err;
 
-	/* Certificates for further names come with SNI. */
-	if (msg->name.len > 0)
-		return ERR_OK;
+	if (msg->name.len > 0) {
+		/* The server's own comes first. */
+		err = acceptor->next.tls == NULL
+			      ? ERR_SYNTAX
+			      : tls_server_context_add(acceptor->next.tls, &identity, words);
+		if (err != ERR_OK)
+			snprintf(why, 512, "certificate \"%.*s\": %s", SLICE_ARG(msg->name),
+				 err == ERR_SYNTAX ? "it cannot be used" : words);
+		return err;
+	}
 	err = tls_server_context_new(&identity, &context, words);
 	if (err != ERR_OK) {
 		snprintf(why, 512, "certificate: %s", words);
