@@ -4,7 +4,7 @@
  * 4954). Same form as the server: feed, next, output, and calls that answer events. It
  * pipelines where the server offers it, counts replies against commands, and is the second,
  * independent guard of what leaves: a body with a bare CR, a bare LF or a NUL is never ended
- * with a dot (5.6.0), an address or a parameter with CR, LF, NUL, blank or bracket never sent.
+ * with a dot (5.6.0), an address or a parameter with CR, LF, NUL or blank never sent.
  *
  * A connection lives through: GREETING (220), EHLO, [STARTTLS, EHLO], [AUTH], READY; then any
  * number of transactions: smtp_client_send, RECIPIENT for each, BODY_WANTED, SENT, READY; then

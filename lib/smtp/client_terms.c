@@ -16,10 +16,16 @@ static bool is_word(struct slice text)
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
-		if (c <= 0x20 || c >= 0x7f || c == '<' || c == '>')
+		if (c <= 0x20 || c >= 0x7f)
 			return false;
 	}
 	return true;
+}
+
+/* It would end an address, or begin another. */
+static bool has_bracket(struct slice text)
+{
+	return slice_has_byte(text, '<') || slice_has_byte(text, '>');
 }
 
 static unsigned upper_hex(char c)
@@ -56,7 +62,7 @@ static bool is_utf8_word(struct slice text)
 		uint32_t code;
 		size_t len = utf8_next(text, &code);
 
-		if (len == 0 || code <= 0x20 || code == '<' || code == '>' || utf8_is_unsafe(code))
+		if (len == 0 || code <= 0x20 || code == 0x7f || utf8_is_unsafe(code))
 			return false;
 		text = slice_skip(text, len);
 	}
@@ -66,7 +72,7 @@ static bool is_utf8_word(struct slice text)
 /* The last gate for an address: nothing leaves that could be read as more than one. */
 static bool address_may_leave(const struct smtp_client *client, struct slice address)
 {
-	if (address.len > SMTP_PATH_MAX)
+	if (address.len > SMTP_PATH_MAX || has_bracket(address))
 		return false;
 	if (utf8_is_ascii(address))
 		return is_word(address);
@@ -96,8 +102,7 @@ static bool terms_may_leave(const struct smtp_mail_terms *terms)
 	if (terms->has_priority &&
 	    (terms->priority < SMTP_PRIORITY_MIN || terms->priority > SMTP_PRIORITY_MAX))
 		return false;
-	return slice_is(terms->auth, "<>") ||
-	       (terms->auth.len <= SMTP_LINE_MAX / 2 && is_xtext(terms->auth));
+	return terms->auth.len <= SMTP_LINE_MAX / 2 && is_xtext(terms->auth);
 }
 
 enum err client_envelope_check(const struct smtp_client *client,

@@ -98,8 +98,8 @@ def test_auth_only_where_we_are_logged_in(relay, folder):
         assert "AUTH=" not in said(stranger, "MAIL")[0]
 
 
-@pytest.mark.parametrize("terms", [{"envid": "a>b"}, {"envid": "a=b"}, {"envid": "a+0D+0Ab"}, {"envid": "x" * 101},
-                                   {"orcpt": "rfc822"}, {"orcpt": "rfc822;a<b"}, {"orcpt": "rfc822;a\tNOTIFY=NEVER"},
+@pytest.mark.parametrize("terms", [{"envid": "a=b"}, {"envid": "a+0D+0Ab"}, {"envid": "x" * 101},
+                                   {"orcpt": "rfc822"}, {"orcpt": "rfc822;a\tNOTIFY=NEVER"},
                                    {"orcpt": "rfc822;a+0Ab"}, {"orcpt": "rfc822;\u00e4@b"}, {"auth": "a\tb"}])
 def test_j3_parameters_that_must_not_leave(relay, terms):
     with Sink(offers=EVERYTHING) as sink:
