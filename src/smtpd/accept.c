@@ -11,6 +11,7 @@
 #include "os/loop.h"
 #include "os/net.h"
 #include "proxy.h"
+#include "refusals.h"
 #include "sessions.h"
 #include "smtpd.h"
 #include "tls/tls.h"
@@ -116,7 +117,8 @@ static void set_release(struct door_set *set)
 }
 
 /* Says why in the log, and to the client if it can be said without TLS. */
-static void turn_away(const struct front *front, int fd, const char *client, const char *reason)
+static void turn_away(const struct acceptor *acceptor, const struct front *front, int fd,
+		      const char *client, const char *reason)
 {
 	static const char reply[] = "421 4.3.2 Too many connections; try again later\r\n";
 	size_t sent;
@@ -124,8 +126,9 @@ static void turn_away(const struct front *front, int fd, const char *client, con
 	if (front->tls != TLS_MODE_IMPLICIT)
 		(void)net_send(fd, reply, sizeof(reply) - 1, &sent);
 	net_close(&fd);
-	log_event(LOG_WARNING, "connect-refused", LOG_TEXT("client", client),
-		  LOG_TEXT("listener", front->listener), LOG_TEXT("reason", reason));
+	if (refusals_logged(acceptor->smtpd->refusals, client))
+		log_event(LOG_WARNING, "connect-refused", LOG_TEXT("listener", front->listener),
+			  LOG_TEXT("client", client), LOG_TEXT("reason", reason));
 }
 
 static void pause_over(void *arg)
@@ -151,9 +154,9 @@ static void welcome(void *arg, int fd, const char *client, struct front *front)
 	struct acceptor *acceptor = arg;
 
 	if (!sessions_room(acceptor->smtpd->sessions))
-		turn_away(front, fd, client, "limits.sessions is reached");
+		turn_away(acceptor, front, fd, client, "limits.sessions is reached");
 	else if (front->tls == TLS_MODE_IMPLICIT && acceptor->now.tls == NULL)
-		turn_away(front, fd, client, "there is no certificate");
+		turn_away(acceptor, front, fd, client, "there is no certificate");
 	else
 		sessions_start(acceptor->smtpd->sessions, fd, client, front);
 }
@@ -187,7 +190,7 @@ static void door_ready(void *arg, int events)
 	if (!is_balancer(door, client))
 		welcome(acceptor, fd, client, door->front);
 	else if (proxies_count(acceptor->proxies) >= acceptor->smtpd->config->limits.sessions)
-		turn_away(door->front, fd, client, "too many PROXY headers are awaited");
+		turn_away(acceptor, door->front, fd, client, "too many PROXY headers are awaited");
 	else
 		proxies_start(acceptor->proxies, fd, client, door->front);
 }

@@ -9,6 +9,7 @@
 #include "os/log.h"
 #include "policy/rights.h"
 #include "queue_link.h"
+#include "refusals.h"
 #include "session.h"
 #include "sessions.h"
 #include "smtp/server.h"
@@ -119,8 +120,9 @@ static void fail(struct session *session, const struct msg_auth_fail *msg)
 	if (slice_copy(msg->status, status, sizeof(status)) != ERR_OK ||
 	    slice_copy(msg->text, text, sizeof(text)) != ERR_OK)
 		return; /* cannot be: the decoder has checked lengths and NULs */
-	log_login(session, "login-failed", msg->account, slice_str(session->mechanism),
-		  msg->reason);
+	if (refusals_logged(session->smtpd->refusals, session->client))
+		log_login(session, "login-failed", msg->account, slice_str(session->mechanism),
+			  msg->reason);
 	smtp_server_auth_fail(session->server, code, status, text);
 	session_resume(session);
 }

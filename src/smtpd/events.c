@@ -7,6 +7,7 @@
 #include "auth_link.h"
 #include "etrn.h"
 #include "os/log.h"
+#include "refusals.h"
 #include "session.h"
 #include "smtp/server.h"
 #include "smtpd.h"
@@ -21,6 +22,8 @@ void events_log_refusal(const struct session *session, const struct refusal *ref
 {
 	char reply[640];
 
+	if (!refusals_logged(session->smtpd->refusals, session->client))
+		return;
 	snprintf(reply, sizeof(reply), "%u%s%s %s", refusal->code,
 		 refusal->status != NULL ? " " : "", refusal->status != NULL ? refusal->status : "",
 		 refusal->text);
@@ -50,6 +53,8 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 			slice_starts_nocase(event->text, "RCPT TO:");
 	const struct transaction *transaction = session->transaction;
 
+	if (!refusals_logged(session->smtpd->refusals, session->client))
+		return;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client),
@@ -63,7 +68,8 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 static void closed(struct session *session, const char *reason)
 {
 	session->state = SESSION_CLOSING;
-	if (reason == NULL || reason[0] == '\0' || session->end_logged)
+	if (reason == NULL || reason[0] == '\0' || session->end_logged ||
+	    !refusals_logged(session->smtpd->refusals, session->client))
 		return;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),

@@ -16,6 +16,7 @@
 #include "os/os.h"
 #include "os/sandbox.h"
 #include "queue_link.h"
+#include "refusals.h"
 #include "session.h"
 #include "sessions.h"
 #include "smtp/server.h"
@@ -85,6 +86,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	smtpd->auth = auth_link_new(smtpd);
 	smtpd->queue = queue_link_new(smtpd);
 	smtpd->names = names_link_new(smtpd);
+	smtpd->refusals = refusals_new(smtpd);
 	child_set_data(child, smtpd);
 	return ERR_OK;
 }
@@ -225,6 +227,7 @@ static void shut_down(struct child *child, uint32_t within_ms)
 		return;
 	}
 	smtpd->stopping = true;
+	refusals_flush(smtpd->refusals);
 	acceptor_stop(smtpd->acceptor);
 	sessions_each(smtpd->sessions, stop_one, NULL);
 	timer_set(timer_new(smtpd->loop, time_over, smtpd),

@@ -14,6 +14,7 @@
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "refusals.h"
 #include "smtp/proxy.h"
 #include "smtpd.h"
 
@@ -62,11 +63,19 @@ static void end(struct proxied *proxied)
 	net_close(&fd);
 }
 
+static void refuse_with(struct proxied *proxied, const char *reason, const char *got)
+{
+	if (refusals_logged(proxied->proxies->smtpd->refusals, proxied->balancer))
+		log_event(LOG_WARNING, "connect-refused",
+			  LOG_TEXT("listener", proxied->front->listener),
+			  LOG_TEXT("client", proxied->balancer), LOG_TEXT("reason", reason),
+			  LOG_TEXT_IF("got", got));
+	end(proxied);
+}
+
 static void refuse(struct proxied *proxied, const char *reason)
 {
-	log_event(LOG_WARNING, "connect-refused", LOG_TEXT("client", proxied->balancer),
-		  LOG_TEXT("listener", proxied->front->listener), LOG_TEXT("reason", reason));
-	end(proxied);
+	refuse_with(proxied, reason, "");
 }
 
 static void time_over(void *arg)
@@ -83,22 +92,20 @@ static void time_over(void *arg)
 /* Says what came instead: its first word, as long as that cannot be anything secret. */
 static void refuse_other(struct proxied *proxied, struct slice bytes)
 {
-	char reason[256];
+	char got[64];
 	size_t word = 0;
 
 	while (word < bytes.len && word < WORD_MAX && ascii_is_alpha(bytes.ptr[word]))
 		word++;
 	if (bytes.len > 1 && bytes.ptr[0] == 0x16 && bytes.ptr[1] == 0x03)
-		snprintf(reason, sizeof(reason), "a TLS hello");
+		snprintf(got, sizeof(got), "a TLS hello");
 	else
-		snprintf(reason, sizeof(reason), word > 0 ? "\"%.*s\"" : "other bytes", (int)word,
+		snprintf(got, sizeof(got), word > 0 ? "\"%.*s\"" : "other bytes", (int)word,
 			 bytes.ptr);
-	log_event(LOG_WARNING, "connect-refused", LOG_TEXT("client", proxied->balancer),
-		  LOG_TEXT("listener", proxied->front->listener),
-		  LOG_TEXT("reason", "expected a PROXY header, since proxy_from names this "
-				     "address; does the balancer send one (send-proxy)?"),
-		  LOG_TEXT("got", reason));
-	end(proxied);
+	refuse_with(proxied,
+		    "expected a PROXY header, since proxy_from names this address; does the "
+		    "balancer send one (send-proxy)?",
+		    got);
 }
 
 static void header_read(struct proxied *proxied)

@@ -16,6 +16,7 @@
 #include "os/net.h"
 #include "os/os.h"
 #include "queue_link.h"
+#include "refusals.h"
 #include "sessions.h"
 #include "smtp/server.h"
 #include "smtpd.h"
@@ -104,9 +105,21 @@ static void renew_deadline(struct session *session)
 		set_deadline(session, timeouts->command);
 }
 
+static void log_no_tls(const struct session *session, const char *reason)
+{
+	if (!refusals_logged(session->smtpd->refusals, session->client))
+		return;
+	log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
+		  LOG_TEXT("listener", session->front->listener),
+		  LOG_TEXT("client", session->client),
+		  LOG_TEXT_IF("client_name", session->client_name), LOG_TEXT("reason", reason));
+}
+
 static void log_end(struct session *session, const char *reason)
 {
 	session->end_logged = true;
+	if (!refusals_logged(session->smtpd->refusals, session->client))
+		return;
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client),
@@ -161,11 +174,7 @@ static void time_over(void *arg)
 		return;
 	}
 	if (session->state == SESSION_HANDSHAKE)
-		log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
-			  LOG_TEXT("listener", session->front->listener),
-			  LOG_TEXT("client", session->client),
-			  LOG_TEXT_IF("client_name", session->client_name),
-			  LOG_TEXT("reason", "the TLS handshake took too long"));
+		log_no_tls(session, "the TLS handshake took too long");
 	/* Whoever does not take our last words has had them. */
 	if (session->state != SESSION_OPEN || session->write_blocked) {
 		session_end(session);
@@ -229,11 +238,7 @@ static void handshake(struct session *session)
 		return;
 	}
 	if (err != ERR_OK) {
-		log_event(LOG_INFO, "connect-refused", LOG_TEXT("session", session->log_id),
-			  LOG_TEXT("listener", session->front->listener),
-			  LOG_TEXT("client", session->client),
-			  LOG_TEXT_IF("client_name", session->client_name),
-			  LOG_TEXT("reason", why));
+		log_no_tls(session, why);
 		session_end(session);
 		return;
 	}
@@ -502,6 +507,7 @@ void session_start(struct session *session)
 	const struct config_timeouts *timeouts = &session->smtpd->config->timeouts;
 
 	names_link_ask(session->smtpd->names, session);
+	refusals_count(session->smtpd->refusals, session->client);
 	if (session->front->auth == AUTH_MODE_REQUIRED)
 		session->login_by = loop_now(session->smtpd->loop) + (int64_t)timeouts->login;
 	if (session->front->tls != TLS_MODE_IMPLICIT) {

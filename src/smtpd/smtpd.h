@@ -7,7 +7,7 @@
  *
  * Parts, each with its own header: accept (listeners), sessions (all of them), session (one: its
  * bytes), events (what the SMTP machine asks), transaction (one message), auth_link,
- * queue_link, names_link, proxy.
+ * queue_link, names_link, proxy, refusals (lines of the log).
  */
 #ifndef POSTERN_SMTPD_SMTPD_H
 #define POSTERN_SMTPD_SMTPD_H
@@ -23,6 +23,7 @@ struct config;
 struct loop;
 struct names_link;
 struct queue_link;
+struct refusals;
 struct sessions;
 
 struct smtpd {
@@ -37,6 +38,7 @@ struct smtpd {
 	struct auth_link *auth;
 	struct queue_link *queue;
 	struct names_link *names;
+	struct refusals *refusals;
 	bool stopping; /* SHUTDOWN came */
 };
 
