@@ -67,7 +67,7 @@ class PosternServer(Server):
         super().__init__()
         conf = postern.CONF.replace('log {{ format = "json" }}\n', "").replace("disk_reserve = 1M", "")
         self.server = postern.Postern(
-            conf=conf, accounts=(), limits=f"sessions = {max(1000, held * 4)}",
+            conf=conf, accounts=(), limits=f"sessions = {max(1000, held * 4)}  sessions_per_source = 1000000  sessions_per_account = 0",
             routes=f'relay "sink" {{{{ host = "127.0.0.1:{self.sink.port}"  tls = "none" }}}}\n'
                    'route "all" {{ via = "relay:sink" }}', parent=BUILD)
         self.server.add_account(USER, PASSWORD, "--send-as", "load@load.example")

@@ -80,7 +80,7 @@ bool config_networks_have(const struct strings *networks, struct slice address)
 
 uint32_t config_load(uint32_t setting, uint32_t per_core, uint32_t cores)
 {
-	uint32_t load = setting != CONFIG_LOAD_AUTO ? setting : per_core * cores;
-
-	return load < UINT32_MAX / 100 ? load * 100 : UINT32_MAX;
+	if (setting != CONFIG_LOAD_AUTO)
+		return setting;
+	return per_core * cores < UINT32_MAX / 100 ? per_core * cores * 100 : UINT32_MAX;
 }

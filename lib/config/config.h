@@ -63,17 +63,24 @@ struct config_route {
 };
 
 struct config_limits {
-	uint64_t message_size;   /* bytes */
-	uint32_t recipients;     /* per message */
-	uint32_t sessions;       /* in total */
-	uint32_t errors;         /* per session, then 421 */
-	uint32_t hops;           /* Received fields */
-	uint64_t disk_reserve;   /* bytes free below which mail is answered 452 */
-	uint32_t inode_reserve;  /* the same for inodes */
-	uint64_t memory_reserve; /* the same for memory that can be had */
-	uint32_t refuse_load;    /* load above which connections get 421: config_load */
-	uint32_t queue_load;     /* load above which no delivery is started: config_load */
-	uint64_t future_release;      /* ms that a message may be held back at most */
+	uint64_t message_size;               /* bytes */
+	uint32_t recipients;                 /* per message */
+	uint32_t sessions;                   /* in total */
+	uint32_t sessions_per_source;        /* IPv4 address or IPv6 /64; 0: a quarter of sessions */
+	uint32_t sessions_per_account;       /* 0: any number */
+	uint32_t sessions_reserve;           /* percent, for who is logged in */
+	uint32_t connection_rate;            /* per second in total; 0: any */
+	uint32_t connection_rate_per_source; /* 0: any */
+	uint32_t bad_recipients;             /* per session, then RCPT slows down; 0: never */
+	uint64_t min_rate;                   /* bytes per second within a body; 0: any */
+	uint32_t errors;                     /* per session, then 421 */
+	uint32_t hops;                       /* Received fields */
+	uint64_t disk_reserve;               /* bytes free below which mail is answered 452 */
+	uint32_t inode_reserve;              /* the same for inodes */
+	uint64_t memory_reserve;             /* the same for memory that can be had */
+	uint32_t refuse_load;                /* load above which connections get 421: config_load */
+	uint32_t queue_load;                 /* load above which no delivery is started: config_load */
+	uint64_t future_release;             /* ms that a message may be held back at most */
 	enum long_lines long_lines;
 	enum bare_newline bare_newline;
 };

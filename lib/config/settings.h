@@ -27,7 +27,7 @@ enum setting_type {
 	SET_SIZE,      /* uint64_t */
 	SET_TIME,      /* uint64_t, ms */
 	SET_COUNT,     /* uint16_t, uint32_t or uint64_t */
-	SET_LOAD,      /* uint32_t: a load average; 0 off, CONFIG_LOAD_AUTO by the cores */
+	SET_LOAD,      /* uint32_t: a load average in hundredths; 0 off, CONFIG_LOAD_AUTO by the cores */
 	SET_BOOL,      /* bool */
 	SET_ENUM,      /* enum, or bool for two words */
 	/* struct strings of: */

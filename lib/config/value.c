@@ -47,7 +47,7 @@ static const char *type_form(enum setting_type type)
 		[SET_SIZE] = "a size in bytes, or with K, M or G: 50M",
 		[SET_TIME] = "a time with its unit ms, s, m, h or d: 5m",
 		[SET_COUNT] = "a whole number",
-		[SET_LOAD] = "a load average as a whole number, auto, or off",
+		[SET_LOAD] = "a load average such as 12 or 0.5, auto, or off",
 		[SET_BOOL] = "yes or no",
 		[SET_ENUM] = "one of a few words",
 		[SET_DOMAINS] = "a domain such as example.org or *.example.org",
@@ -273,6 +273,25 @@ static enum err read_enum(struct slice text, const char *const *words, uint64_t 
 	return ERR_SYNTAX;
 }
 
+/* "12", "0.5", "0.05": in hundredths. */
+static enum err read_hundredths(struct slice text, uint64_t *value_out)
+{
+	size_t point = slice_find(text, '.');
+	struct slice part = slice_skip(text, point + 1);
+	uint64_t whole, rest = 0;
+	enum err err = slice_number(slice_head(text, point), INT64_MAX / 100 - 1, &whole);
+
+	if (err == ERR_OK && point < text.len) {
+		if (part.len > 2)
+			return ERR_SYNTAX;
+		err = slice_number(part, 99, &rest);
+		rest *= part.len == 1 ? 10 : 1;
+	}
+	if (err == ERR_OK)
+		*value_out = whole * 100 + rest;
+	return err;
+}
+
 static enum err read_load(struct slice text, uint64_t *value_out)
 {
 	if (slice_is_nocase(text, "auto")) {
@@ -283,7 +302,7 @@ static enum err read_load(struct slice text, uint64_t *value_out)
 		*value_out = 0;
 		return ERR_OK;
 	}
-	return slice_number(text, INT64_MAX, value_out);
+	return read_hundredths(text, value_out);
 }
 
 void value_print_number(enum setting_type type, uint64_t value, struct buf *out)
@@ -292,6 +311,12 @@ void value_print_number(enum setting_type type, uint64_t value, struct buf *out)
 
 	if (type == SET_LOAD && (value == 0 || value == CONFIG_LOAD_AUTO)) {
 		buf_append_str(out, value == 0 ? "off" : "auto");
+		return;
+	}
+	if (type == SET_LOAD) {
+		buf_printf(out, "%llu", (unsigned long long)(value / 100));
+		if (value % 100 != 0)
+			buf_printf(out, ".%02u", (unsigned)(value % 100));
 		return;
 	}
 	if (type == SET_SIZE || type == SET_TIME)

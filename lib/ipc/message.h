@@ -142,6 +142,19 @@ enum ipc_mail_flag {
 	IPC_MAIL_TLS_OPTIONAL = 1u << 5, /* the header says TLS-Required: No (RFC 8689 5) */
 };
 
+enum ipc_limit { /* that smtpd enforces by itself, in the order of STRUCK */
+	IPC_LIMIT_BAD_RECIPIENTS,
+	IPC_LIMIT_ERRORS,
+	IPC_LIMIT_MESSAGE_SIZE,
+	IPC_LIMIT_RECIPIENTS,
+	IPC_LIMIT_TIMEOUTS,
+	IPC_LIMIT_LOGIN_TIME,
+	IPC_LIMIT_HANDSHAKE_TIME,
+	IPC_LIMIT_MIN_RATE,
+	IPC_LIMIT_DESCRIPTORS,
+	IPC_LIMIT_COUNT,
+};
+
 enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_FIELD_TIME };
 
 /*

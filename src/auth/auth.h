@@ -9,6 +9,7 @@
  *	verify.c     names and passwords against the store, on threads
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	grants.c     what smtpd may do, held by queue
+ *	door.c       how many may come in, and how fast, over all smtpd processes
  *	admin.c      what operators ask; operations.c does it, on a thread
  *
  * Invariant: AUTH_OK leaves only after queue has acknowledged the grant; a change of an account
@@ -24,6 +25,7 @@
 struct admin;
 struct child;
 struct config;
+struct door;
 struct front;
 struct grants;
 struct loop;
@@ -49,6 +51,7 @@ struct auth {
 	struct verify *verify;
 	struct rows *rows;
 	struct proven *proven;
+	struct door *door;
 	struct grants *grants;
 	struct admin *admin;
 	struct front *fronts;

@@ -8,6 +8,7 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "door.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "login.h"
@@ -124,6 +125,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_auth_token token;
 		struct msg_auth_cancel cancel;
 		struct msg_grant_end end;
+		struct msg_knock knock;
+		struct msg_left left;
+		struct msg_struck struck;
 	} msg;
 	enum err err;
 
@@ -143,6 +147,15 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		err = ipc_decode(type, payload, &msg.end);
 		return err != ERR_OK ? err
 				     : grants_end_number(front->auth->grants, front, msg.end.grant);
+	case IPC_KNOCK:
+		err = ipc_decode(type, payload, &msg.knock);
+		return err != ERR_OK ? err : door_knock(front, &msg.knock);
+	case IPC_LEFT:
+		err = ipc_decode(type, payload, &msg.left);
+		return err != ERR_OK ? err : door_left(front, &msg.left);
+	case IPC_STRUCK:
+		err = ipc_decode(type, payload, &msg.struck);
+		return err != ERR_OK ? err : door_struck(front, &msg.struck);
 	default:
 		return ERR_SYNTAX;
 	}
@@ -191,6 +204,7 @@ void front_free(struct front **front)
 	DL_DELETE(gone->auth->fronts, gone);
 	channel_free(&gone->channel);
 	login_drop_all(gone);
+	door_drop_front(gone);
 	grants_drop_front(gone->auth->grants, gone);
 	mem_free(gone->accept_for);
 	mem_free(gone);

@@ -11,6 +11,7 @@
 struct auth;
 struct channel;
 struct grant;
+struct guest;
 struct login;
 
 enum {
@@ -28,6 +29,7 @@ struct front {
 	uint16_t index;
 	uint32_t incarnation;
 	struct login *logins;    /* by session */
+	struct guest *guests;    /* those at the door and inside, by session (door.c) */
 	struct grant *standing;  /* NULL: accept_for is empty */
 	struct grant *replacing; /* its successor, which queue has not acknowledged yet */
 	size_t grants;           /* live and pending, the standing ones too */

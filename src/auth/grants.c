@@ -6,11 +6,13 @@
 #include "auth.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "door.h"
 #include "front.h"
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
+#include "policy/admission.h"
 
 enum state { PENDING, LIVE, LEAVING };
 
@@ -58,6 +60,8 @@ static void forget(struct grants *grants, struct grant *grant)
 {
 	HASH_DEL(grants->table, grant);
 	grant->front->grants--;
+	if (!grant->standing)
+		admission_account_leave(door_admission(grants->auth->door), grant->account_id);
 	mem_free(grant->account);
 	mem_free(grant->bounce);
 	mem_free((char *)(uintptr_t)grant->patterns.bytes.ptr);
@@ -289,6 +293,8 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 		return ERR_BUSY;
 	if (front->grants >= FRONT_GRANTS_MAX)
 		return ERR_FULL;
+	if (!admission_account_enter(door_admission(grants->auth->door), account->id))
+		return ERR_RANGE;
 	grant = add(grants, front, senders, ready, arg);
 	grant->account_id = account->id;
 	grant->account = mem_strdup(account->name);

@@ -43,7 +43,7 @@ bool grants_synced(const struct grants *grants, uint32_t *incarnation_out);
 /*
  * A grant for a login. ready is called when queue has acknowledged it, never from within; it is
  * called with grant NULL if queue goes away before. ERR_BUSY: there is no queue; ERR_FULL: this
- * smtpd has all it may have.
+ * smtpd has all it may have; ERR_RANGE: the account has (limits.sessions_per_account).
  */
 enum err grants_add(struct grants *grants, struct front *front, const struct account *account,
 		    const char *address, struct ipc_list senders, grant_ready_fn *ready, void *arg,

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "door.h"
 #include "front.h"
 #include "grants.h"
 #include "mechanism.h"
@@ -50,6 +51,8 @@ struct refusal {
 /* RFC 4954 section 6. */
 static const struct refusal INVALID = {535, "5.7.8", "Authentication credentials invalid"};
 static const struct refusal UNAVAILABLE = {454, "4.7.0", "Temporary authentication failure"};
+static const struct refusal TOO_MANY = {
+	454, "4.7.0", "This account has too many sessions open; close some, or try again later"};
 static const struct refusal NEEDS_TLS = {538, "5.7.11",
 					 "Encryption required for requested authentication "
 					 "mechanism"};
@@ -111,6 +114,7 @@ static void on_granted(struct grant *grant, void *arg)
 	}
 	msg.grant = grant_number(grant);
 	login->front->auth->counts.logins++;
+	door_logged_in(login->front, login->session);
 	front_send(login->front, IPC_AUTH_OK, &msg);
 	login_free(login);
 }
@@ -131,7 +135,9 @@ static void succeed(struct login *login, const struct account *account)
 	login->state = GRANTING;
 	err = grants_add(auth->grants, login->front, account, login->address,
 			 ipc_list_view(&login->senders), on_granted, login, &login->grant);
-	if (err != ERR_OK)
+	if (err == ERR_RANGE)
+		fail(login, &TOO_MANY, "limits.sessions_per_account is reached");
+	else if (err != ERR_OK)
 		fail(login, &UNAVAILABLE, err == ERR_BUSY ? "no-queue" : "too-many-grants");
 }
 

@@ -9,6 +9,7 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "door.h"
 #include "front.h"
 #include "grants.h"
 #include "ipc/child.h"
@@ -53,6 +54,7 @@ static void free_auth(struct auth *auth)
 	admin_free(&auth->admin);
 	verify_free(&auth->verify);
 	grants_free(&auth->grants);
+	door_free(&auth->door);
 	rows_free(&auth->rows);
 	proven_free(&auth->proven);
 	mechanisms_free(&auth->mechanisms);
@@ -89,6 +91,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->workers = config->auth.workers;
 	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
+	auth->door = door_new(auth);
 	auth->grants = grants_new(auth);
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
 				  config->auth.waiting);
@@ -137,6 +140,7 @@ static void commit(struct child *child, const struct config *config)
 	if (config->auth.workers != auth->workers || config->auth.waiting != auth->waiting)
 		log_note(LOG_WARNING, "auth { workers waiting } as changed come into force when "
 				      "postern is started anew");
+	door_configure(auth->door, config);
 	/* What a name means hangs on the domain. */
 	auth->changes++;
 	rows_clear(auth->rows);

@@ -5,8 +5,11 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "auth_link.h"
 #include "base/mem.h"
 #include "ipc/child.h"
+#include "ipc/message.h"
+#include "knock.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
@@ -14,9 +17,18 @@
 #include "refusals.h"
 #include "sessions.h"
 #include "smtpd.h"
+#include "spare.h"
 #include "tls/tls.h"
 
-enum { OUT_OF_FILES_PAUSE = 1000 /* ms without accepting when there are no descriptors left */ };
+enum {
+	/*
+	 * Without descriptors: so many are turned away in a row, then nobody for this many ms. Who
+	 * comes faster waits in the backlog, and the processor is for those who are in.
+	 */
+	TURN_AWAY_BURST = 16,
+	TURN_AWAY_PAUSE = 100,
+	SAY_AGAIN_AFTER = 60000, /* ms between two lines of the log about it */
+};
 
 struct door {
 	struct acceptor *acceptor;
@@ -38,7 +50,10 @@ struct acceptor {
 	struct door_set now;
 	struct door_set next;
 	struct proxies *proxies; /* whose header is awaited */
-	struct timer *pause;     /* runs while there are no descriptors left */
+	struct timer *pause;     /* runs while nobody is accepted for want of descriptors */
+	struct spare spare;
+	unsigned turned_away; /* in a row */
+	int64_t say_at;       /* when the log may be told again */
 	bool open;
 	bool paused;
 };
@@ -136,16 +151,41 @@ static void pause_over(void *arg)
 	struct acceptor *acceptor = arg;
 
 	acceptor->paused = false;
+	acceptor->turned_away = 0;
 	acceptor_open(acceptor, acceptor->open);
 }
 
-static void pause_accepting(struct acceptor *acceptor)
+/* Tells the log, but not for each of a flood. */
+static void note_full(struct acceptor *acceptor)
 {
-	log_note(LOG_ERROR, "no descriptors are left: accepting nothing for a second; raise "
-			    "LimitNOFILE or lower limits.sessions");
-	acceptor->paused = true;
-	acceptor_open(acceptor, acceptor->open);
-	timer_set(acceptor->pause, OUT_OF_FILES_PAUSE);
+	int64_t now = loop_now(acceptor->smtpd->loop);
+
+	auth_link_struck(acceptor->smtpd->auth, IPC_LIMIT_DESCRIPTORS);
+	if (now < acceptor->say_at)
+		return;
+	acceptor->say_at = now + SAY_AGAIN_AFTER;
+	log_note(LOG_ERROR, "no descriptors are left: who is not logged in makes room, or is told "
+			    "421; raise LimitNOFILE or lower limits.sessions");
+}
+
+/*
+ * No descriptors are left: the oldest session that is not logged in makes room; if all are young,
+ * or logged in, the new one is turned away. true: there is room now.
+ */
+static bool make_room(struct door *door)
+{
+	struct acceptor *acceptor = door->acceptor;
+
+	note_full(acceptor);
+	if (sessions_make_room(acceptor->smtpd->sessions))
+		return true;
+	(void)spare_turn_away(&acceptor->spare, door->fd, door->front->tls != TLS_MODE_IMPLICIT);
+	if (++acceptor->turned_away >= TURN_AWAY_BURST) {
+		acceptor->paused = true;
+		acceptor_open(acceptor, acceptor->open);
+		timer_set(acceptor->pause, TURN_AWAY_PAUSE);
+	}
+	return false;
 }
 
 /* A connection whose client is known; takes fd. */
@@ -153,12 +193,10 @@ static void welcome(void *arg, int fd, const char *client, struct front *front)
 {
 	struct acceptor *acceptor = arg;
 
-	if (!sessions_room(acceptor->smtpd->sessions))
-		turn_away(acceptor, front, fd, client, "limits.sessions is reached");
-	else if (front->tls == TLS_MODE_IMPLICIT && acceptor->now.tls == NULL)
+	if (front->tls == TLS_MODE_IMPLICIT && acceptor->now.tls == NULL)
 		turn_away(acceptor, front, fd, client, "there is no certificate");
 	else
-		sessions_start(acceptor->smtpd->sessions, fd, client, front);
+		knocks_start(acceptor->smtpd->knocks, fd, client, front);
 }
 
 /* Whether this address may say, and has to, on whose behalf it connects. */
@@ -182,8 +220,8 @@ static void door_ready(void *arg, int events)
 
 	(void)events;
 	err = net_accept(door->fd, &fd, &peer);
-	if (err == ERR_FULL)
-		pause_accepting(acceptor);
+	if (err == ERR_FULL && make_room(door))
+		err = net_accept(door->fd, &fd, &peer);
 	if (err != ERR_OK)
 		return;
 	net_print(&peer, client);
@@ -200,6 +238,7 @@ struct acceptor *acceptor_new(struct smtpd *smtpd)
 	struct acceptor *acceptor = mem_alloc(sizeof(*acceptor));
 
 	acceptor->smtpd = smtpd;
+	acceptor->spare.fd = -1;
 	acceptor->proxies = proxies_new(smtpd, welcome, acceptor);
 	acceptor->pause = timer_new(smtpd->loop, pause_over, acceptor);
 	return acceptor;
@@ -212,6 +251,7 @@ void acceptor_free(struct acceptor **acceptor)
 	set_release(&(*acceptor)->now);
 	set_release(&(*acceptor)->next);
 	proxies_free(&(*acceptor)->proxies);
+	spare_release(&(*acceptor)->spare);
 	timer_free(&(*acceptor)->pause);
 	MEM_FREE(*acceptor);
 }
@@ -317,6 +357,8 @@ void acceptor_commit(struct acceptor *acceptor)
 	acceptor->next = (struct door_set){0};
 	DL_FOREACH (acceptor->now.doors, door)
 		door->watch = watch_new(acceptor->smtpd->loop, door->fd, door_ready, door);
+	if (acceptor->now.doors != NULL)
+		spare_keep(&acceptor->spare, acceptor->now.doors->fd);
 	acceptor_open(acceptor, acceptor->open);
 }
 

@@ -2,11 +2,14 @@
 #include "auth_link.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "accept.h"
 #include "base/mem.h"
 #include "ipc/channel.h"
+#include "knock.h"
 #include "os/log.h"
+#include "os/loop.h"
 #include "policy/rights.h"
 #include "queue_link.h"
 #include "refusals.h"
@@ -16,14 +19,20 @@
 #include "smtpd.h"
 #include "tls/tls.h"
 
-enum { SENDERS_MAX = 512 /* as in messages.def */ };
+enum {
+	SENDERS_MAX = 512,   /* as in messages.def */
+	REPORT_AFTER = 1000, /* ms in which what limits did is gathered */
+};
 
 struct auth_link {
 	struct smtpd *smtpd;
 	struct channel *channel; /* NULL: auth is not there */
 	char *mechanisms;
 	uint64_t standing_grant;
-	bool offered; /* AUTH_OFFER came from this auth */
+	bool offered;         /* AUTH_OFFER came from this auth */
+	struct timer *report; /* runs while there is something to report */
+	bool reporting;
+	uint32_t struck[IPC_LIMIT_COUNT];
 };
 
 void login_free(struct login **login)
@@ -191,6 +200,39 @@ static void on_offer(struct auth_link *link, const struct msg_auth_offer *msg)
 	smtpd_update(link->smtpd);
 }
 
+/* At the door, or inside already. */
+static void on_turn_away(struct auth_link *link, const struct msg_turn_away *msg)
+{
+	struct session *session = sessions_find(link->smtpd->sessions, msg->id);
+	char status[17], text[513], reason[513];
+
+	if (session == NULL) {
+		knocks_turn_away(link->smtpd->knocks, msg);
+		return;
+	}
+	if (slice_copy(msg->status, status, sizeof(status)) == ERR_OK &&
+	    slice_copy(msg->text, text, sizeof(text)) == ERR_OK &&
+	    slice_copy(msg->reason, reason, sizeof(reason)) == ERR_OK)
+		session_turn_away(session, msg->code, status, text, reason);
+}
+
+static enum err on_door(struct auth_link *link, uint16_t type, struct slice payload)
+{
+	union {
+		struct msg_admit admit;
+		struct msg_turn_away away;
+	} msg;
+	enum err err = ipc_decode(type, payload, &msg);
+
+	if (err != ERR_OK)
+		return err;
+	if (type == IPC_ADMIT)
+		knocks_admit(link->smtpd->knocks, msg.admit.id);
+	else
+		on_turn_away(link, &msg.away);
+	return ERR_OK;
+}
+
 static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,
 			   int fd)
 {
@@ -208,6 +250,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 
 	(void)channel;
 	(void)fd;
+	if (type == IPC_ADMIT || type == IPC_TURN_AWAY)
+		return on_door(link, type, payload);
 	if (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
 	    type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED)
 		return ERR_SYNTAX;
@@ -267,12 +311,39 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 
 static const struct channel_handlers handlers = {.message = on_message, .ended = on_ended};
 
+static void report(void *arg)
+{
+	struct auth_link *link = arg;
+	struct ipc_list_builder list;
+	struct msg_struck msg;
+
+	link->reporting = false;
+	ipc_list_begin(&list, IPC_LIMIT_COUNT * sizeof(struct rec_number));
+	for (size_t i = 0; i < IPC_LIMIT_COUNT; i++)
+		(void)ipc_list_add(&list, IPC_REC_number, &(struct rec_number){link->struck[i]});
+	msg.counts = ipc_list_view(&list);
+	/* Without auth it is kept for the next one. */
+	if (link->channel != NULL && channel_send(link->channel, IPC_STRUCK, &msg) == ERR_OK)
+		memset(link->struck, 0, sizeof(link->struck));
+	ipc_list_release(&list);
+}
+
+void auth_link_struck(struct auth_link *link, enum ipc_limit limit)
+{
+	link->struck[limit]++;
+	if (link->reporting)
+		return;
+	link->reporting = true;
+	timer_set(link->report, REPORT_AFTER);
+}
+
 struct auth_link *auth_link_new(struct smtpd *smtpd)
 {
 	struct auth_link *link = mem_alloc(sizeof(*link));
 
 	link->smtpd = smtpd;
 	link->mechanisms = mem_strdup("");
+	link->report = timer_new(smtpd->loop, report, link);
 	return link;
 }
 
@@ -281,8 +352,14 @@ void auth_link_free(struct auth_link **link)
 	if (*link == NULL)
 		return;
 	channel_free(&(*link)->channel);
+	timer_free(&(*link)->report);
 	mem_free((*link)->mechanisms);
 	MEM_FREE(*link);
+}
+
+static void tell_of(struct session *session, void *arg)
+{
+	auth_link_knock(arg, session->id, session->client, true);
 }
 
 void auth_link_peer(struct auth_link *link, int fd, uint32_t incarnation)
@@ -291,6 +368,8 @@ void auth_link_peer(struct auth_link *link, int fd, uint32_t incarnation)
 	if (link->channel != NULL)
 		gone(link);
 	link->channel = channel_new(link->smtpd->loop, fd, "auth", &handlers, link);
+	sessions_each(link->smtpd->sessions, tell_of, link);
+	knocks_again(link->smtpd->knocks);
 }
 
 bool auth_link_ready(const struct auth_link *link)
@@ -344,6 +423,22 @@ void auth_link_cancel(struct auth_link *link, struct session *session)
 	session->auth_pending = false;
 	if (link->channel != NULL)
 		(void)channel_send(link->channel, IPC_AUTH_CANCEL, &msg);
+}
+
+void auth_link_knock(struct auth_link *link, uint64_t id, const char *client, bool inside)
+{
+	const struct msg_knock msg = {.id = id, .client = slice_str(client), .inside = inside};
+
+	if (link->channel != NULL)
+		(void)channel_send(link->channel, IPC_KNOCK, &msg);
+}
+
+void auth_link_left(struct auth_link *link, uint64_t id)
+{
+	const struct msg_left msg = {.id = id};
+
+	if (link->channel != NULL)
+		(void)channel_send(link->channel, IPC_LEFT, &msg);
 }
 
 void auth_link_grant_end(struct auth_link *link, uint64_t grant)

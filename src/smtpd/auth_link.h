@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "ipc/message.h"
 
 struct auth_link;
 struct session;
@@ -47,6 +48,11 @@ void auth_link_start(struct auth_link *link, struct session *session,
 void auth_link_token(struct auth_link *link, struct session *session, struct slice token);
 /* The session gives up its exchange. */
 void auth_link_cancel(struct auth_link *link, struct session *session);
+/* Asks whether a connection may come in; inside: it has been let in already. */
+void auth_link_knock(struct auth_link *link, uint64_t id, const char *client, bool inside);
+/* A limit of ours struck: reported to auth, which shows it to the operator. */
+void auth_link_struck(struct auth_link *link, enum ipc_limit limit);
+void auth_link_left(struct auth_link *link, uint64_t id);
 void auth_link_grant_end(struct auth_link *link, uint64_t grant);
 
 #endif

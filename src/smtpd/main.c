@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "ipc/child.h"
+#include "knock.h"
 #include "names_link.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -24,22 +25,9 @@
 #include "transaction.h"
 
 enum {
-	OTHER_DESCRIPTORS = 256, /* beside one per session: listeners, channels, libraries */
+	OTHER_DESCRIPTORS = 256, /* beside sessions and knocks: listeners, channels, libraries */
 	LAST_MOMENT = 300,       /* ms of the time to stop that are kept for leaving */
 };
-
-static unsigned process_count(const struct config *config)
-{
-	return config->smtpd_processes != 0 ? config->smtpd_processes : os_cpu_count();
-}
-
-/* This process's part of limits.sessions. */
-static uint32_t session_share(const struct config *config)
-{
-	unsigned count = process_count(config);
-
-	return (config->limits.sessions + count - 1) / count;
-}
 
 /*
  * OpenSSL reads its configuration and finds algorithms on first use: have that done while files
@@ -77,11 +65,13 @@ static enum err start(struct child *child, const struct config *config, char *wh
 		mem_free(smtpd);
 		return err;
 	}
-	(void)os_raise_descriptors((uint64_t)config->limits.sessions + OTHER_DESCRIPTORS);
+	(void)os_raise_descriptors((uint64_t)config->limits.sessions + KNOCKS_MAX +
+				   OTHER_DESCRIPTORS);
 	smtpd->child = child;
 	smtpd->loop = child_loop(child);
 	smtpd->next_config = config;
 	smtpd->acceptor = acceptor_new(smtpd);
+	smtpd->knocks = knocks_new(smtpd);
 	smtpd->sessions = sessions_new(smtpd);
 	smtpd->auth = auth_link_new(smtpd);
 	smtpd->queue = queue_link_new(smtpd);
@@ -151,7 +141,6 @@ static void commit(struct child *child, const struct config *config)
 
 	smtpd->config = config;
 	smtpd->next_config = NULL;
-	sessions_set_limit(smtpd->sessions, session_share(config));
 	acceptor_commit(smtpd->acceptor);
 	sessions_each(smtpd->sessions, renew, smtpd);
 	smtpd_update(smtpd);
@@ -193,7 +182,8 @@ void smtpd_update(struct smtpd *smtpd)
 		return;
 	}
 	acceptor_open(smtpd->acceptor, smtpd->config != NULL && auth_link_ready(smtpd->auth) &&
-					       queue_link_ready(smtpd->queue));
+					       queue_link_ready(smtpd->queue) &&
+					       !knocks_full(smtpd->knocks));
 }
 
 /* Bodies under way and messages that queue has are finished; all else ends. */
@@ -229,6 +219,7 @@ static void shut_down(struct child *child, uint32_t within_ms)
 	smtpd->stopping = true;
 	refusals_flush(smtpd->refusals);
 	acceptor_stop(smtpd->acceptor);
+	knocks_drop(smtpd->knocks);
 	sessions_each(smtpd->sessions, stop_one, NULL);
 	timer_set(timer_new(smtpd->loop, time_over, smtpd),
 		  within_ms > LAST_MOMENT ? within_ms - LAST_MOMENT : 0);

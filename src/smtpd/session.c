@@ -156,6 +156,16 @@ static void end_in_clear(struct session *session, bool words, const char *reason
 	session_end(session);
 }
 
+void session_turn_away(struct session *session, unsigned code, const char *status, const char *text,
+		       const char *reason)
+{
+	if (session->state == SESSION_CLOSING)
+		return;
+	queue_link_unstall(session->smtpd->queue, session);
+	log_end(session, reason);
+	session_close(session, code, status, text);
+}
+
 static void time_over(void *arg)
 {
 	struct session *session = arg;
@@ -495,6 +505,7 @@ struct session *session_new(struct smtpd *smtpd, uint64_t id, int fd, const char
 	session->stream = stream_new(fd);
 	session->watch = watch_new(smtpd->loop, fd, socket_ready, session);
 	session->timer = timer_new(smtpd->loop, time_over, session);
+	session->began = loop_now(smtpd->loop);
 	snprintf(session->client, sizeof(session->client), "%s", client);
 	/* The top bit set: always enough digits. */
 	base32_u64(os_random_u64() | (uint64_t)1 << 63, digits);

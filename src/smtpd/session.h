@@ -54,6 +54,7 @@ struct session {
 	struct session *prev, *next, *mark_prev, *mark_next;
 	/* Those that wait for credit, by queue_link.c. */
 	struct session *stall_prev, *stall_next;
+	int64_t began;    /* when the connection was let in */
 	int64_t active;   /* when bytes last came */
 	int64_t deadline; /* loop_now after which it is over */
 	int64_t timer_at; /* when the timer fires; 0: not set */
@@ -93,6 +94,9 @@ void session_pump(struct session *session);
 void session_resume(struct session *session);
 /* A reply, if one may be given now, then the end. */
 void session_close(struct session *session, unsigned code, const char *status, const char *text);
+/* The same, for a limit: reason is for the log. */
+void session_turn_away(struct session *session, unsigned code, const char *status, const char *text,
+		       const char *reason);
 /* "TLSv1.3 with cipher ...", or "". */
 struct slice session_tls_text(const struct session *session, char *text, size_t size);
 

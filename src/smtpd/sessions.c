@@ -7,6 +7,7 @@
 
 #include <utlist.h>
 
+#include "auth_link.h"
 #include "base/mem.h"
 #include "os/loop.h"
 #include "os/os.h"
@@ -18,6 +19,7 @@ enum {
 	TRIM_EVERY = 10000, /* ms at least between two rounds of giving memory back */
 	TRIM_SHARE = 64,    /* and one session of this many must have become idle since */
 	IDLE_AFTER = 1000,  /* ms without a byte until buffers are given back */
+	QUITE_NEW = 1000,   /* ms in which anybody can log in, but for a slow hash or a slow line */
 	SOCKET_HOOK = 20,   /* after the channels (os/loop.h) */
 };
 
@@ -30,10 +32,9 @@ struct slot {
 struct sessions {
 	struct smtpd *smtpd;
 	struct slot *slots;
-	uint32_t size;  /* of slots */
-	uint32_t free;  /* index + 1 of the first free slot, 0: none */
-	uint32_t count; /* sessions */
-	uint32_t limit;
+	uint32_t size;          /* of slots */
+	uint32_t free;          /* index + 1 of the first free slot, 0: none */
+	uint32_t count;         /* sessions */
 	struct session *marked; /* list by mark_prev, mark_next; those marked last at the end */
 	uint32_t round;         /* of looking at the marked ones */
 	struct session *recent; /* not idle; least recently active first */
@@ -111,16 +112,6 @@ void sessions_free(struct sessions **sessions)
 	MEM_FREE(*sessions);
 }
 
-void sessions_set_limit(struct sessions *sessions, uint32_t limit)
-{
-	sessions->limit = limit;
-}
-
-bool sessions_room(const struct sessions *sessions)
-{
-	return sessions->count < sessions->limit;
-}
-
 uint32_t sessions_count(const struct sessions *sessions)
 {
 	return sessions->count;
@@ -145,18 +136,56 @@ static uint32_t take_slot(struct sessions *sessions)
 	return index;
 }
 
-void sessions_start(struct sessions *sessions, int fd, const char *client, struct front *front)
+uint64_t sessions_reserve(struct sessions *sessions)
 {
 	uint32_t index = take_slot(sessions);
-	struct slot *slot = &sessions->slots[index];
-	struct session *session;
 
-	session =
-		session_new(sessions->smtpd, (uint64_t)slot->used << 32 | index, fd, client, front);
-	slot->session = session;
+	return (uint64_t)sessions->slots[index].used << 32 | index;
+}
+
+void sessions_release(struct sessions *sessions, uint64_t id)
+{
+	struct slot *slot = &sessions->slots[(uint32_t)id];
+
+	slot->next_free = sessions->free;
+	sessions->free = (uint32_t)id + 1;
+}
+
+void sessions_start(struct sessions *sessions, uint64_t id, int fd, const char *client,
+		    struct front *front)
+{
+	struct session *session = session_new(sessions->smtpd, id, fd, client, front);
+
+	sessions->slots[(uint32_t)id].session = session;
 	sessions->count++;
 	sessions_touch(sessions, session);
 	session_start(session);
+}
+
+bool sessions_make_room(struct sessions *sessions)
+{
+	int64_t oldest = loop_now(sessions->smtpd->loop) - QUITE_NEW;
+	struct session *victim = NULL;
+	uint64_t id;
+
+	for (uint32_t i = 0; i < sessions->size; i++) {
+		struct session *session = sessions->slots[i].session;
+
+		if (session != NULL && session->login == NULL && session->began <= oldest) {
+			oldest = session->began;
+			victim = session;
+		}
+	}
+	if (victim == NULL)
+		return false;
+	id = victim->id;
+	session_turn_away(victim, 421, "4.3.2",
+			  "The server is busy and you have not logged in; try again later",
+			  "made room for a new connection: no descriptors are left");
+	session_flush(victim);
+	if ((victim = sessions_find(sessions, id)) != NULL)
+		session_end(victim);
+	return true;
 }
 
 struct session *sessions_find(const struct sessions *sessions, uint64_t id)
@@ -189,9 +218,9 @@ void sessions_remove(struct sessions *sessions, struct session *session)
 	if (session->recent)
 		DL_DELETE(sessions->recent, session);
 	slot->session = NULL;
-	slot->next_free = sessions->free;
-	sessions->free = index + 1;
+	sessions_release(sessions, session->id);
 	sessions->count--;
+	auth_link_left(sessions->smtpd->auth, session->id);
 	smtpd_update(sessions->smtpd);
 }
 

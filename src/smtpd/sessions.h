@@ -13,12 +13,18 @@ struct smtpd;
 
 struct sessions *sessions_new(struct smtpd *smtpd);
 void sessions_free(struct sessions **sessions);
-/* How many at most; those above it that are there already stay. */
-void sessions_set_limit(struct sessions *sessions, uint32_t limit);
-bool sessions_room(const struct sessions *sessions);
 uint32_t sessions_count(const struct sessions *sessions);
-/* A new connection; takes fd. There must be room. */
-void sessions_start(struct sessions *sessions, int fd, const char *client, struct front *front);
+/* A number for a session that may begin; it is started, or released. */
+uint64_t sessions_reserve(struct sessions *sessions);
+void sessions_release(struct sessions *sessions, uint64_t id);
+/* Begins the session of a reserved number; takes fd. */
+void sessions_start(struct sessions *sessions, uint64_t id, int fd, const char *client,
+		    struct front *front);
+/*
+ * Ends the oldest session that is not logged in and not quite new, so that its descriptor is free
+ * at once. false: there is none. Not from within a session's callbacks.
+ */
+bool sessions_make_room(struct sessions *sessions);
 /* NULL: it is over. A number is never used twice. */
 struct session *sessions_find(const struct sessions *sessions, uint64_t id);
 /* fn may end the session it is given, and no other. */

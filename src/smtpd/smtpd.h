@@ -5,9 +5,9 @@
  * opens no file and makes no connection; what a client may do rests on grants that auth gave to
  * queue, so a taken-over smtpd can send only as those who are logged in on it.
  *
- * Parts, each with its own header: accept (listeners), sessions (all of them), session (one: its
- * bytes), events (what the SMTP machine asks), transaction (one message), auth_link,
- * queue_link, names_link, proxy, refusals (lines of the log).
+ * Parts, each with its own header: accept (listeners), knock (who is at the door), sessions (all of
+ * them), session (one: its bytes), events (what the SMTP machine asks), transaction (one message),
+ * auth_link, queue_link, names_link, proxy, refusals (lines of the log).
  */
 #ifndef POSTERN_SMTPD_SMTPD_H
 #define POSTERN_SMTPD_SMTPD_H
@@ -20,6 +20,7 @@ struct acceptor;
 struct auth_link;
 struct child;
 struct config;
+struct knocks;
 struct loop;
 struct names_link;
 struct queue_link;
@@ -34,6 +35,7 @@ struct smtpd {
 	/* Being prepared; NULL otherwise. */
 	const struct config *next_config;
 	struct acceptor *acceptor;
+	struct knocks *knocks;
 	struct sessions *sessions;
 	struct auth_link *auth;
 	struct queue_link *queue;

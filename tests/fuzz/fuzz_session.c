@@ -24,6 +24,7 @@
 #include "tls/tls.h"
 
 #include "accept.h"
+#include "knock.h"
 #include "auth_link.h"
 #include "queue_link.h"
 #include "session.h"
@@ -195,6 +196,7 @@ static void end(void)
 	sessions_each(smtpd->sessions, end_one, NULL);
 	backend_stop();
 	sim_settle(the_world.loop);
+	knocks_free(&smtpd->knocks);
 	auth_link_free(&smtpd->auth);
 	queue_link_free(&smtpd->queue);
 	acceptor_free(&smtpd->acceptor);

@@ -9,8 +9,9 @@ from .process import PATIENCE
 
 
 class Raw:
-    def __init__(self, port, host="127.0.0.1", implicit=False, greet=True):
-        self.socket = socket.create_connection((host, port), PATIENCE)
+    def __init__(self, port, host="127.0.0.1", implicit=False, greet=True, source=None):
+        """source: the address to come from; all of 127.0.0.0/8 are ours."""
+        self.socket = socket.create_connection((host, port), PATIENCE, source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         if implicit:

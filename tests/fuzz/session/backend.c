@@ -35,7 +35,9 @@ static struct {
 	struct channel *auth, *queue;
 	struct plan auth_plan, queue_plan;
 	uint64_t next_key;
-	bool no_credit; /* BULK is read, its credit kept */
+	uint64_t last_knock;
+	bool door_closed; /* nobody comes in */
+	bool no_credit;   /* BULK is read, its credit kept */
 	uint32_t owed_bytes, owed_messages;
 } backend;
 
@@ -141,6 +143,32 @@ static bool granted(uint64_t grant)
 	return false;
 }
 
+/* The last that was let in, or is not, makes room. */
+static void turn_away(uint64_t id)
+{
+	const struct msg_turn_away away = {.id = id,
+					   .code = 421,
+					   .status = SLICE_LIT("4.3.2"),
+					   .text = SLICE_LIT("Too many connections"),
+					   .reason = SLICE_LIT("a limit")};
+
+	if (backend.auth != NULL)
+		(void)channel_send(backend.auth, IPC_TURN_AWAY, &away);
+}
+
+static void answer_knock(const struct msg_knock *knock)
+{
+	const struct msg_admit admit = {.id = knock->id};
+
+	backend.last_knock = knock->id;
+	if (knock->inside)
+		return;
+	if (backend.door_closed)
+		turn_away(knock->id);
+	else
+		(void)channel_send(backend.auth, IPC_ADMIT, &admit);
+}
+
 static enum err on_auth(void *arg, struct channel *channel, uint16_t type, struct slice payload,
 			int fd)
 {
@@ -149,6 +177,7 @@ static enum err on_auth(void *arg, struct channel *channel, uint16_t type, struc
 		struct msg_auth_token token;
 		struct msg_auth_cancel cancel;
 		struct msg_grant_end end;
+		struct msg_knock knock;
 	} msg;
 
 	(void)arg;
@@ -170,6 +199,9 @@ static enum err on_auth(void *arg, struct channel *channel, uint16_t type, struc
 	case IPC_AUTH_CANCEL:
 		if (the_world.session == msg.cancel.session)
 			the_world.session = 0;
+		break;
+	case IPC_KNOCK:
+		answer_knock(&msg.knock);
 		break;
 	case IPC_GRANT_END:
 		HOLDS(granted(msg.end.grant));
@@ -488,6 +520,13 @@ void backend_act(char what)
 	case 'k':
 	case 'u':
 		set_credit(what == 'u');
+		break;
+	case 't':
+		turn_away(backend.last_knock);
+		break;
+	case 'a':
+	case 'A':
+		backend.door_closed = what == 'A';
 		break;
 	case 'd':
 		channel_free(&backend.queue);

@@ -4,10 +4,12 @@ The other ends of a process's channels, for tests that play master, auth and que
 and read from messages.def itself, strict on what comes, free to send anything.
 """
 import array
+import queue
 import re
 import select
 import socket
 import struct
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,3 +168,52 @@ class Channel:
         except (EOFError, ConnectionError):
             return
         raise AssertionError("the channel is still open")
+
+
+class Doorkeeper(Channel):
+    """The other end of smtpd's channel to auth. Whoever knocks is let in while the test does other
+    things, and who left is not shown; with admits = False the test sees and answers all."""
+    END = object()
+
+    def __init__(self, admits=True, **options):
+        super().__init__(**options)
+        self.admits, self.inbox, self.lock = admits, queue.Queue(), threading.Lock()
+
+    def give(self):
+        super().give()
+        threading.Thread(target=self._keep, daemon=True).start()
+
+    def raw(self, data, fd=None):
+        with self.lock:
+            super().raw(data, fd)
+
+    def _keep(self):
+        try:
+            while True:
+                got = super().next(1.0)
+                if got is None:
+                    continue
+                if self.admits and got[0] == "KNOCK":
+                    if not got[1].inside:
+                        self.send("ADMIT", id=got[1].id)
+                elif not self.admits or got[0] not in ("LEFT", "STRUCK"):
+                    self.inbox.put(got)
+        except (EOFError, OSError, ValueError):
+            self.inbox.put(self.END)
+
+    def next(self, seconds=PATIENCE):
+        try:
+            got = self.inbox.get(timeout=max(0, seconds))
+        except queue.Empty:
+            return None
+        if got is self.END:
+            self.inbox.put(got)
+            raise EOFError("the process closed the channel")
+        return got
+
+    def close(self):
+        try:
+            self.ours.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        super().close()

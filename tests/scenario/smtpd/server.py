@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from channels import PATIENCE, ROLES, Channel
+from channels import PATIENCE, ROLES, Channel, Doorkeeper
 
 BAD_SIGNS = ["AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer"]
 STORED, NO_GRANT, BAD_SENDER, BAD_RECIPIENT, OVER_BUDGET, DISK_FULL, STORE_ERROR, STORE_UNSURE, BAD_MESSAGE = range(1, 10)
@@ -98,13 +98,13 @@ class Server:
         self.generation += 1
 
     def peer(self, role, incarnation, **options):
-        channel = Channel(**options)
+        channel = (Doorkeeper if role == "auth" else Channel)(**options)
         self.master.send("PEER", fd=channel.theirs.fileno(), role=ROLES[role], index=0, incarnation=incarnation)
         channel.give()
         return channel
 
-    def start_auth(self, standing=900, mechanisms="PLAIN LOGIN"):
-        self.auth = self.peer("auth", 1)
+    def start_auth(self, standing=900, mechanisms="PLAIN LOGIN", admits=True):
+        self.auth = self.peer("auth", 1, admits=admits)
         self.auth.send("AUTH_OFFER", mechanisms=mechanisms, standing_grant=standing)
 
     def start_queue(self, keys=1000, ok=True, largest=1 << 40, **options):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, reload, stop, limits, time-outs, TLS."""
+import select
 import socket
 import ssl
 import threading
@@ -100,17 +101,43 @@ class Life(Case):
         client.expect("421 4.3.2")
         self.assertEqual(server.process.wait(5), 0)
 
-    def test_too_many_sessions(self):
-        server = self.serve("limits { sessions = 2 }")
-        one, two = server.client(), server.client("submissions")
-        three = Client(server.ports["submission"])
-        three.expect("421 4.3.2")
-        three.closed()
-        self.assertEqual(server.wait_event("connect-refused")["reason"], "limits.sessions is reached")
-        one.command("QUIT", 221)
+    def test_nobody_comes_in_before_auth_says_so(self):
+        server = self.serve()
+        server.auth.admits = False
+        one, two = Client(server.ports["submission"]), Client(server.ports["submission"])
+        first, second = server.auth.expect("KNOCK"), server.auth.expect("KNOCK")
+        self.assertEqual((first.client, first.inside), ("127.0.0.1", False))
+        self.assertNotEqual(first.id, second.id)
+        self.assertEqual(select.select([one.socket, two.socket], [], [], 0.3)[0], [])
+        server.auth.send("ADMIT", id=first.id)
+        server.auth.send("TURN_AWAY", id=second.id, code=421, status="4.3.2", text="No room", reason="a limit")
+        one.expect(220)
+        two.expect("421 4.3.2 No room")
+        two.closed()
+        self.assertEqual(server.wait_event("connect-refused")["reason"], "a limit")
+        # One that is in makes room; its number is told as gone, whoever ended it.
+        server.auth.send("TURN_AWAY", id=first.id, code=421, status="4.3.2", text="Make room", reason="another")
+        one.expect("421 4.3.2 Make room")
         one.closed()
+        self.assertEqual(server.auth.expect("LEFT").id, first.id)
+        self.assertEqual(server.wait_event("refused")["reason"], "another")
+        server.auth.send("ADMIT", id=first.id)  # of nobody: no harm
+        server.auth.admits = True
         server.client().command("NOOP", 250)
-        two.command("NOOP", 250)
+
+    def test_a_new_auth_hears_of_all(self):
+        server = self.serve()
+        inside = server.client()
+        server.auth.admits = False
+        waiting = Client(server.ports["submission"])
+        server.auth.expect("KNOCK")
+        server.auth.close()
+        inside.command("NOOP", 250)
+        server.start_auth(admits=False)
+        knocks = [server.auth.expect("KNOCK") for _ in range(2)]
+        self.assertEqual([k.inside for k in knocks], [True, False])
+        server.auth.send("ADMIT", id=knocks[1].id)
+        waiting.expect(220)
 
     def test_timeouts(self):
         server = self.serve("timeouts { command = 1s  data_block = 1s  handshake = 1s  login = 1s }")

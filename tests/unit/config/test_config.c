@@ -89,7 +89,7 @@ static const char full[] =
 	"accept_for = { \"example.org\", \"*.example.net\" }\n"
 	"tls { certificate = \"/c.pem\" min_version = \"1.3\" }\n"
 	"limits { message_size = 1G sessions = 7 disk_reserve = 0\n"
-	"  inode_reserve = 7 memory_reserve = 64M refuse_load = 12 queue_load = off }\n"
+	"  inode_reserve = 7 memory_reserve = 64M refuse_load = 12 queue_load = 0.5 }\n"
 	"timeouts { command = 90s idle = 0 data_final = 1h }\n"
 	"relay \"isp\" { host = \"smtp.isp.example:587\" user = \"de\\\"pt\\\\\" password_file = "
 	"\"/p\" }\n"
@@ -132,7 +132,8 @@ static void reads_everything(void **state)
 	assert_int_equal(c->limits.inode_reserve, 7);
 	assert_int_equal(c->limits.memory_reserve, 64 * 1024 * 1024);
 	assert_int_equal(config_load(c->limits.refuse_load, CONFIG_REFUSE_PER_CORE, 4), 1200);
-	assert_int_equal(config_load(c->limits.queue_load, CONFIG_QUEUE_PER_CORE, 4), 0);
+	assert_int_equal(config_load(c->limits.queue_load, CONFIG_QUEUE_PER_CORE, 4), 50);
+	assert_int_equal(config_load(0, CONFIG_QUEUE_PER_CORE, 4), 0);
 	assert_int_equal(c->timeouts.command, 90000);
 	assert_int_equal(c->timeouts.data_final, 3600000);
 	assert_string_equal(c->relays[0].user, "de\"pt\\");

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many may come in, from where, as whom and how fast; and that each limit says what it does."""
+import base64
+import time
+
+import pytest
+from support.postern import PASSWORD, Postern
+from support.process import wait_for
+from support.raw import Raw
+
+
+def source(number):
+    return f"127.0.{number // 250 + 1}.{number % 250 + 1}"
+
+
+def login(raw, user="alice", expect="235"):
+    """TLS, and a login, on a connection to submission."""
+    raw.command("EHLO client.example", 250)
+    raw.command("STARTTLS", 220)
+    raw._wrap()
+    raw.command("EHLO client.example", 250)
+    plain = base64.b64encode(f"\0{user}\0{PASSWORD}".encode()).decode()
+    return raw.command(f"AUTH PLAIN {plain}", expect)
+
+
+def inside(port, number, user=None):
+    raw = Raw(port, source=source(number))
+    assert raw.greeting.startswith("220"), raw.greeting
+    if user:
+        login(raw, user)
+    return raw
+
+
+def close(connections):
+    for raw in connections:
+        raw.socket.close()
+
+
+def until_gone(server, port, number):
+    """Until a place is free again: auth has heard that a session is over."""
+    def enters():
+        raw = Raw(port, source=source(number))
+        ok = raw.greeting.startswith("220")
+        raw.socket.close()
+        return ok
+    wait_for(enters, "a free place")
+
+
+def test_sessions_in_total_are_exact_over_all_processes():
+    with Postern(limits="sessions = 6", settings="smtpd_processes = 3", accounts=("alice",)) as server:
+        people = [inside(server.submission, n, "alice") for n in range(6)]
+        late = Raw(server.submission, source=source(9))
+        assert late.greeting.startswith("421 4.3.2 Too many connections"), late.greeting
+        with pytest.raises(EOFError):
+            late.line()
+        server.wait_event("connect-refused", reason="limits.sessions is reached")
+        people.pop().command("QUIT", 221)
+        until_gone(server, server.submission, 9)
+        close(people)
+
+
+def test_sessions_per_source():
+    with Postern(limits="sessions = 100  sessions_per_source = 3") as server:
+        held = [inside(server.submission, 1) for _ in range(3)]
+        refused = Raw(server.submission, source=source(1))
+        assert refused.greeting.startswith("421 4.7.0 Too many connections from your address")
+        server.wait_event("connect-refused", reason="limits.sessions_per_source is reached", client=source(1))
+        inside(server.submission, 2, "alice").socket.close()
+        close(held)
+
+
+def test_sessions_per_account():
+    with Postern(limits="sessions_per_account = 2", accounts=("alice", "bob")) as server:
+        held = [inside(server.submission, n, "alice") for n in range(2)]
+        third = inside(server.submission, 3)
+        reply = login(third, "alice", expect="454")
+        assert reply.startswith("454 4.7.0 This account has too many sessions open"), reply
+        server.wait_event("login-failed", reason="limits.sessions_per_account is reached", account="alice")
+        held += [inside(server.submission, 4, "bob")]
+        held.pop(0).command("QUIT", 221)
+
+        def again():
+            raw = inside(server.submission, 5)
+            try:
+                return login(raw, "alice", expect="").startswith("235")
+            finally:
+                raw.socket.close()
+        wait_for(again, "a login in the place of the one that ended")
+        close(held + [third])
+
+
+def test_m1_who_does_not_log_in_makes_room():
+    """Nine of ten places are taken by two sources that say nothing: people come in and log in all the same."""
+    with Postern(limits="sessions = 20  sessions_per_source = 12") as server:
+        crowd = [inside(server.submission, 1) for _ in range(12)] + [inside(server.submission, 2) for _ in range(6)]
+        people = [inside(server.submission, 10 + n, "alice") for n in range(14)]
+        # The first of them found the strangers' places taken: the oldest of the larger source is gone.
+        assert crowd[0].line().startswith("421 4.3.2 The server is busy and you have not logged in")
+        assert server.wait_event("refused", client=source(1))["reason"].startswith("made room for a new connection")
+        for raw in people:
+            raw.command("NOOP", 250)
+        assert not server.events("connect-refused", reason="limits.sessions is reached")
+        close(crowd + people)
+
+
+def test_connection_rate_delays_and_refuses_nobody():
+    with Postern(limits="connection_rate = 3", settings="smtpd_processes = 2") as server:
+        time.sleep(1.1)  # what start-up's own looks at the ports have used of the rate comes back
+        started = time.monotonic()
+        held = [Raw(server.submission, source=source(n), greet=False) for n in range(9)]
+        times = []
+        for raw in held:
+            assert raw.reply().startswith("220")
+            times.append(time.monotonic() - started)
+        # Three at once, the others one every third of a second: two seconds for the last.
+        assert 1.5 <= times[-1], times
+        close(held)
+
+
+def test_connection_rate_per_source_holds_up_nobody_else():
+    with Postern(limits="connection_rate_per_source = 1") as server:
+        held = [Raw(server.submission, source=source(1), greet=False) for _ in range(6)]
+        other = inside(server.submission, 2)
+        held[0].reply()
+        held[-1].socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            held[-1].line()  # five seconds are its turn
+        close(held + [other])
+
+
+def test_refuse_load():
+    """The load of any machine that runs tests is above 0.01, and below a million hundredths."""
+    burn = time.monotonic() + 8
+    with Postern(limits="refuse_load = off") as server:
+        wait_for(lambda: time.monotonic() > burn or float(open("/proc/loadavg").read().split()[0]) >= 0.02, "load", 20)
+        inside(server.submission, 1).socket.close()
+        server.configure(limits="refuse_load = 0.01")
+        server.command("reload", check=True)
+        raw = Raw(server.submission)
+        assert raw.greeting.startswith("421 4.3.2 The server is overloaded"), raw.greeting
+        server.wait_event("connect-refused", reason="the load average is above limits.refuse_load")
+        said = [e for e in server.events("note") if "limits.refuse_load: 0.01" in e["text"]]
+        assert len(said) == 1, said
+        server.configure(limits="refuse_load = 100000")
+        server.command("reload", check=True)
+        inside(server.submission, 1).socket.close()
