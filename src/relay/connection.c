@@ -121,6 +121,8 @@ void connection_broken(struct connection *connection, const struct outcome *outc
 	struct outcome copy = *outcome;
 	char where[sizeof(connection->where)], tls[sizeof(connection->tls)];
 
+	if (connection_leniently(connection, &copy))
+		return;
 	if (!connection->ready) {
 		connection_give_address_up(connection, &copy);
 		return;

@@ -40,6 +40,9 @@ struct connection {
 	bool available; /* the pool was told that it may be given a job */
 	bool quitting;
 	bool clear; /* no TLS this time: it was broken a moment ago */
+	/* In clear for one message whose sender does not mind (TLS-Required: No); failure says why.
+	 */
+	bool lenient;
 
 	struct net_address *addresses; /* NULL once one has worked */
 	size_t address_count, address_at, addresses_left;

@@ -30,6 +30,11 @@ void connection_connect_failed(struct connection *connection, int error);
 void connection_connected(struct connection *connection);
 void connection_continue_handshake(struct connection *connection);
 void connection_handshake_failed(struct connection *connection, const char *why);
+/*
+ * It broke on the way into TLS, which is no failed handshake. true: there is mail for this host
+ * that says TLS-Required: No, and the same address is tried once more, in clear, for it alone.
+ */
+bool connection_leniently(struct connection *connection, const struct outcome *outcome);
 /* It did not become ready; another address may. */
 void connection_give_address_up(struct connection *connection, const struct outcome *outcome);
 

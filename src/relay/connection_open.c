@@ -8,7 +8,9 @@
 
 #include "os/log.h"
 #include "os/loop.h"
+#include "delivery.h"
 #include "pool.h"
+#include "terms.h"
 #include "tls/tls.h"
 
 enum { CLEAR_MS = 600000 /* a host whose TLS is broken is spoken to in clear for so long */ };
@@ -87,13 +89,8 @@ void connection_connect_next(struct connection *connection)
 }
 
 /* The same address once more, without TLS. */
-static void again_in_clear(struct connection *connection, const char *why)
+static void same_address_in_clear(struct connection *connection)
 {
-	connection->host->clear_until = loop_now(connection->relay->loop) + CLEAR_MS;
-	log_event(LOG_WARNING, "note",
-		  LOG_TEXT("text", "TLS of this server is broken; its mail "
-				   "goes in clear for ten minutes"),
-		  LOG_TEXT("host", connection->where), LOG_TEXT("reason", why));
 	connection->clear = true;
 	connection->address_at = (connection->address_at + connection->address_count - 1) %
 				 connection->address_count;
@@ -101,6 +98,35 @@ static void again_in_clear(struct connection *connection, const char *why)
 	connection_drop_socket(connection);
 	connection->state = CONNECTION_CONNECTING;
 	connection_connect_next(connection);
+}
+
+static void again_in_clear(struct connection *connection, const char *why)
+{
+	connection->host->clear_until = loop_now(connection->relay->loop) + CLEAR_MS;
+	log_event(LOG_WARNING, "note",
+		  LOG_TEXT("text", "TLS of this server is broken; its mail "
+				   "goes in clear for ten minutes"),
+		  LOG_TEXT("host", connection->where), LOG_TEXT("reason", why));
+	same_address_in_clear(connection);
+}
+
+bool connection_leniently(struct connection *connection, const struct outcome *outcome)
+{
+	const struct host *host = connection->host;
+	const struct job *job = host->waiting;
+	bool in_tls = connection->phase == SMTP_CLIENT_TLS ||
+		      (connection->stream && stream_is_tls(connection->stream));
+
+	if (connection->ready || connection->clear || !in_tls || host->kind != HOST_MX)
+		return false;
+	while (job && !terms_tls_optional(job))
+		job = job->next;
+	if (!job)
+		return false;
+	connection->failure = *outcome;
+	connection->lenient = true;
+	same_address_in_clear(connection);
+	return true;
 }
 
 /* ---- TLS ---- */

@@ -399,7 +399,8 @@ static bool may_go_on(const struct connection *connection)
 
 	if (connection->messages >= limits(host->pool)->messages_per_connection ||
 	    host->generation != host->pool->relay->generation ||
-	    host->connection_count > host_limit(host))
+	    host->connection_count > host_limit(host) ||
+	    (connection->lenient && connection->messages > 0))
 		return false;
 	return !host->pool->starved || host->connection_count == 1 ||
 	       connection->messages < TURN_MESSAGES;

@@ -34,9 +34,20 @@ static bool stays_here(const struct connection *connection)
 	return net_is_loopback(address);
 }
 
+bool terms_tls_optional(const struct job *job)
+{
+	return (job->delivery->flags & IPC_MAIL_TLS_OPTIONAL) != 0 &&
+	       !job->delivery->terms.require_tls;
+}
+
 static bool tls_fits(const struct job *job, const struct connection *connection,
 		     struct outcome *why_out)
 {
+	if (connection->lenient && !terms_tls_optional(job)) {
+		/* Made for others: to this mail the host is as it was. */
+		*why_out = connection->failure;
+		return false;
+	}
 	if (!job->delivery->terms.require_tls)
 		return true;
 	if (connection->host->kind == HOST_LMTP) {

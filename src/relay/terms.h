@@ -22,6 +22,8 @@ bool terms_permit(const struct job *job, enum route_kind kind, struct outcome *w
  * nobody else is left for may have got their result, at least one is without.
  */
 bool terms_fit(struct job *job, const struct connection *connection, struct outcome *why_out);
+/* TLS-Required: No, which REQUIRETLS overrules (RFC 8689 4.1). */
+bool terms_tls_optional(const struct job *job);
 /* What is left of BY=, in whole seconds; below 0: it is over. */
 int64_t terms_seconds_left(const struct job *job);
 /* Who has a recipient that the server of the connection took. */

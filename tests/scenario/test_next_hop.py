@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.nsd import Nsd  # noqa: E402
-from support.play_relay import (DEFERRED, DELIVERED, FAILED, MESSAGE, OURS, SMALL,  # noqa: E402,F401
+from support.play_relay import (DEFERRED, DELIVERED, FAILED, HOST, MESSAGE, OURS, SMALL,  # noqa: E402,F401
                                 certificate, folder, mx_conf, relay, smart)
 from support.process import PATIENCE, free_ports  # noqa: E402
 from support.sink import Sink  # noqa: E402
@@ -299,6 +299,25 @@ def test_tls_required_no_goes_in_clear_by_mx(relay, zones, certificate, folder):
         assert (row["outcome"], row["tls"]) == ("1", "") and not sink.received[0].session.encrypted
         assert r.result(r.deliver("b@login.example", flags=TLS_OPTIONAL))[:2] == (DEFERRED, OURS)
         assert len(sink.received) == 1 and not said(sink, "AUTH")
+
+
+@pytest.mark.parametrize("where", ["STARTTLS", "EHLO"])
+def test_tls_required_no_where_the_server_breaks_off(relay, zones, certificate, where):
+    """No failed handshake: it hangs up on the way into TLS. To other mail that is a host that is down."""
+    port = free_ports(1)[0]
+
+    def hang_up(_, session):
+        return "drop" if where == "STARTTLS" or session.encrypted else None
+    with Sink({where: hang_up}, port=port, tls=certificate[1]) as sink:
+        r = relay(mx_conf(zones, port))
+        assert r.result(r.deliver("b@one.example.net"))[:2] == (DEFERRED, HOST)
+        assert not sink.received
+    with Sink({where: hang_up}, port=port, tls=certificate[1]) as sink:
+        r.stop()
+        r = relay(mx_conf(zones, port))
+        claims = [r.deliver("b@one.example.net", flags=f) for f in (0, TLS_OPTIONAL, 0)]
+        assert [r.result(c)[0] for c in claims] == [DEFERRED, DELIVERED, DEFERRED]
+        assert len(sink.received) == 1 and not sink.received[0].session.encrypted
 
 
 # ---- the bytes of a message ----
