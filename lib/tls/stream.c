@@ -278,11 +278,6 @@ const char *stream_cipher(const struct stream *stream)
 	return stream->established ? SSL_get_cipher_name(stream->ssl) : "";
 }
 
-int stream_cipher_bits(const struct stream *stream)
-{
-	return stream->established ? SSL_get_cipher_bits(stream->ssl, NULL) : 0;
-}
-
 void stream_idle(struct stream *stream)
 {
 	if (stream->established)

@@ -122,7 +122,6 @@ bool stream_verified(const struct stream *stream);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. Valid as long as the stream. */
 const char *stream_version(const struct stream *stream);
 const char *stream_cipher(const struct stream *stream);
-int stream_cipher_bits(const struct stream *stream); /* 0 without TLS */
 void stream_idle(struct stream *stream); /* gives OpenSSL's buffers back until more bytes come */
 
 #endif
