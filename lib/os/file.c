@@ -196,6 +196,13 @@ enum err os_own_folder(const char *path, uid_t uid, gid_t gid, mode_t mode)
 	return err;
 }
 
+bool os_all_may_read(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && (status.st_mode & S_IROTH) != 0;
+}
+
 struct os_stamp os_file_stamp(const char *path)
 {
 	struct os_stamp stamp = {0};

@@ -43,6 +43,7 @@ struct os_stamp {
 	int64_t modified_ns;
 };
 struct os_stamp os_file_stamp(const char *path);
+bool os_all_may_read(const char *path); /* by its mode; false also if there is none */
 enum err os_remove_file(const char *path); /* ERR_OK also if there is none */
 /*
  * Why a file cannot be used, in one line that names path, owner, group, mode, our user and the

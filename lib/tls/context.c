@@ -39,6 +39,7 @@ void tls_context_free(struct tls_context **context)
 	for (size_t i = 0; i < c->further_count; i++)
 		SSL_CTX_free(c->further[i]);
 	mem_free(c->further);
+	tls_names_free(c);
 	OPENSSL_cleanse(c->tickets, sizeof(c->tickets));
 	mem_free(c);
 }
@@ -298,11 +299,13 @@ enum err tls_server_context_new(const struct tls_identity *identity,
 	struct tls_context *context = context_new(false);
 	enum err err = server_settings_new(context, identity, &context->ssl, why);
 
-	if (err != ERR_OK)
+	if (err != ERR_OK) {
 		tls_context_free(&context);
-	else
-		*context_out = context;
-	return err;
+		return err;
+	}
+	tls_names_add(context, context->ssl);
+	*context_out = context;
+	return ERR_OK;
 }
 
 enum err tls_server_context_add(struct tls_context *context, const struct tls_identity *identity,
@@ -316,6 +319,7 @@ enum err tls_server_context_add(struct tls_context *context, const struct tls_id
 	context->further = mem_resize(context->further,
 				      (context->further_count + 1) * sizeof(*context->further));
 	context->further[context->further_count++] = ssl;
+	tls_names_add(context, ssl);
 	return ERR_OK;
 }
 

@@ -106,24 +106,15 @@ static bool is_address(const char *name)
 	return net_read(slice_str(name), 0, &address) == ERR_OK;
 }
 
-enum tls_cover tls_covers(X509 *leaf, struct slice hostname)
+/* Names come from subjectAltName only: a CN is not looked at (RFC 6125 6.4.4). */
+static bool covers(X509 *leaf, const char *hostname)
 {
 	const unsigned flags =
 		X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
-	enum tls_cover cover = TLS_COVER_NOT;
-	char *by = NULL;
 
-	if (X509_check_host(leaf, hostname.ptr, hostname.len, flags, &by) == 1)
-		cover = by && by[0] == '*' ? TLS_COVER_WILDCARD : TLS_COVER_EXACT;
-	OPENSSL_free(by);
-	return cover;
-}
-
-static bool covers(X509 *leaf, const char *hostname)
-{
 	if (is_address(hostname))
 		return X509_check_ip_asc(leaf, hostname, 0) == 1;
-	return tls_covers(leaf, slice_str(hostname)) != TLS_COVER_NOT;
+	return X509_check_host(leaf, hostname, strlen(hostname), flags, NULL) == 1;
 }
 
 static enum err check_dates(X509 *leaf, int64_t now, char *why)
@@ -184,28 +175,20 @@ static void print_subject(X509 *leaf, char *text, size_t size)
 	BIO_free(bio);
 }
 
-/* Only such as can be host names: a file may hold anything. */
-static void print_names(X509 *leaf, char *text, size_t size)
+struct printing {
+	char *text;
+	size_t size, at;
+};
+
+static void print_name(void *arg, struct slice name)
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-	size_t at = 0;
+	struct printing *printing = arg;
 
-	text[0] = '\0';
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-		struct slice dns, bare;
-
-		if (name->type != GEN_DNS)
-			continue;
-		dns = slice_of(ASN1_STRING_get0_data(name->d.dNSName),
-			       (size_t)ASN1_STRING_length(name->d.dNSName));
-		bare = slice_starts(dns, "*.") ? slice_skip(dns, 2) : dns;
-		if (!tls_is_hostname(bare) || at + dns.len + 2 > size)
-			continue;
-		at += (size_t)snprintf(text + at, size - at, "%s%.*s", at ? " " : "",
-				       SLICE_ARG(dns));
-	}
-	GENERAL_NAMES_free(names);
+	if (printing->at + name.len + 2 > printing->size)
+		return;
+	printing->at +=
+		(size_t)snprintf(printing->text + printing->at, printing->size - printing->at,
+				 "%s%.*s", printing->at ? " " : "", SLICE_ARG(name));
 }
 
 enum err tls_identity_info(const struct tls_identity *identity,
@@ -229,7 +212,8 @@ enum err tls_identity_info(const struct tls_identity *identity,
 						 sizeof(info.fingerprint) - at, "%s%02X",
 						 i ? ":" : "", digest[i]);
 		print_subject(loaded.leaf, info.subject, sizeof(info.subject));
-		print_names(loaded.leaf, info.names, sizeof(info.names));
+		tls_each_name(loaded.leaf, print_name,
+			      &(struct printing){info.names, sizeof(info.names), 0});
 		info.not_after = (int64_t)timegm(&tm) * 1000;
 		info.self_signed = X509_self_signed(loaded.leaf, 1) == 1;
 		*info_out = info;

@@ -10,9 +10,12 @@
 enum {
 	TLS_CHAIN_MAX = 16,            /* certificates of one identity */
 	TLS_TICKET_LIFE = 3600 * 1000, /* ms after which a new ticket key is made */
+	TLS_NAME_MAX = 253,            /* of a host: RFC 1035 2.3.4, as text */
 	TLS_TICKET_NAME = 16,
 	TLS_TICKET_KEY = 32,
 };
+
+struct tls_name;
 
 /* Keys of session tickets: in memory only, the one before the last still opens tickets. */
 struct ticket_key {
@@ -27,6 +30,7 @@ struct tls_context {
 	SSL_CTX *ssl;
 	SSL_CTX **further; /* of other certificates; same settings, same ticket keys */
 	size_t further_count;
+	struct tls_name *names; /* of all certificates: choose.c */
 	unsigned references;
 	bool client;
 	bool verify;
@@ -44,14 +48,16 @@ enum err tls_loaded_read(const struct tls_identity *identity, bool with_key,
 			 struct tls_loaded *loaded_out, char *why);
 void tls_loaded_release(struct tls_loaded *loaded);
 
-/*
- * How well does the certificate cover the name: by that name, by a wildcard, or not? Names in
- * subjectAltName only (RFC 6125 6.4.4).
- */
-enum tls_cover { TLS_COVER_NOT, TLS_COVER_WILDCARD, TLS_COVER_EXACT };
-enum tls_cover tls_covers(X509 *leaf, struct slice hostname);
 /* Letters, digits, hyphens and dots, as host names are made of; nothing else is looked for. */
 bool tls_is_hostname(struct slice name);
+/* The same, or "*." and a name with a dot in it. */
+bool tls_is_pattern(struct slice name);
+/* The DNS names in subjectAltName, the CN is not looked at (RFC 6125 6.4.4); those that are none
+ * are left out. */
+void tls_each_name(X509 *leaf, void (*fn)(void *arg, struct slice name), void *arg);
+/* Puts the names of a context's certificate into the table. */
+void tls_names_add(struct tls_context *context, SSL_CTX *ssl);
+void tls_names_free(struct tls_context *context);
 /* The answer to a client's SNI: which certificate it gets. For OpenSSL. */
 int tls_choose_identity(SSL *ssl, int *alert, void *arg);
 

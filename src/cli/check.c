@@ -130,6 +130,19 @@ static void check_identity(struct check *check, const struct identity_files *fil
 		check_old_versions(check, identity);
 }
 
+/* A key that every user of the machine can read is every user's. */
+static void check_mode(const char *key)
+{
+	char text[OS_PATH_MAX + 256];
+
+	if (!os_all_may_read(key))
+		return;
+	snprintf(text, sizeof(text),
+		 "tls: every user of this machine can read the private key in %s: chmod o= %s", key,
+		 key);
+	note(text);
+}
+
 static void check_files(struct check *check, const struct identity_files *files)
 {
 	bool one_file = strcmp(files->certificate, files->key) == 0;
@@ -143,6 +156,7 @@ static void check_files(struct check *check, const struct identity_files *files)
 						buf_data(one_file ? &certificate : &key)};
 
 		check_identity(check, files, &identity);
+		check_mode(files->key);
 	}
 	buf_release(&certificate);
 	buf_wipe(&key);

@@ -143,6 +143,9 @@ def test_one_that_is_of_no_use_holds_nothing_up():
     checked = postern.command("check")
     assert checked.returncode == 0, checked.stderr
     assert checked.stderr.count("it is left out") == 2, checked.stderr
+    assert f"chmod o= {postern.folder}/key.pem" not in checked.stderr
+    (postern.folder / "key.pem").chmod(0o644)
+    assert f"chmod o= {postern.folder}/key.pem" in postern.command("check").stderr
     offline = postern.json("tls", "show")
     assert "exact.wild.example" in str(offline)
     with postern:

@@ -424,3 +424,20 @@ def test_b12_half_handshakes_hold_up_nobody_and_end(server, alive):
             pass
         s.close()
     assert len(server.events("connect-refused", reason="the TLS handshake took too long")) >= 80
+
+
+@pytest.mark.parametrize("listener", ["submissions", "submission"])
+def test_a_client_that_does_not_trust_us_is_told_of(server, alive, listener):
+    """The commonest trouble of all, in words: the certificate is self-signed, and the client says so."""
+    context = ssl.create_default_context()
+    with socket.create_connection(("127.0.0.1", getattr(server, listener)), PATIENCE) as plain, \
+            pytest.raises(ssl.SSLCertVerificationError):
+        if listener == "submission":
+            raw = Raw.__new__(Raw)
+            raw.socket, raw.buffer = plain, b""
+            raw.reply()
+            raw.command("EHLO client.example", 250)
+            raw.command("STARTTLS", 220)
+        context.wrap_socket(plain, server_hostname="mail.example.org")
+    server.wait_event("connect-refused", listener=listener,
+                      reason="client does not trust the certificate's issuer (alert unknown CA)")
