@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/utf8.h"
 
+#include <string.h>
+
 static size_t sequence_length(unsigned char first)
 {
 	if (first < 0x80)
@@ -54,7 +56,15 @@ bool utf8_valid(struct slice s)
 
 bool utf8_is_ascii(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
+	size_t i = 0;
+	uint64_t eight;
+
+	for (; s.len - i >= sizeof(eight); i += sizeof(eight)) { /* whole bodies are looked at */
+		memcpy(&eight, s.ptr + i, sizeof(eight));
+		if ((eight & 0x8080808080808080u) != 0)
+			return false;
+	}
+	for (; i < s.len; i++)
 		if ((unsigned char)s.ptr[i] >= 0x80)
 			return false;
 	return true;

@@ -22,6 +22,8 @@ enum long_lines { LONG_LINES_PASS, LONG_LINES_REFUSE };
 enum bare_newline { BARE_NEWLINE_REPAIR, BARE_NEWLINE_REFUSE };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
+enum sender_check { SENDER_CHECK_REJECT, SENDER_CHECK_REWRITE, SENDER_CHECK_LOG };
+enum received_shows { RECEIVED_FULL, RECEIVED_ACCOUNT, RECEIVED_MINIMAL };
 
 /* Of a setting that is a load average: so many times the cores as its row says. */
 #define CONFIG_LOAD_AUTO UINT32_MAX
@@ -60,6 +62,12 @@ struct config_route {
 	struct strings to; /* recipient patterns; empty: all */
 	enum route_kind kind;
 	char *target; /* relay name, LMTP path or host:port, capture folder; NULL for mx */
+};
+
+struct config_submission { /* mail of accounts */
+	enum sender_check sender_check;
+	enum received_shows received;
+	char *qualify; /* domain of bare addresses; NULL: they get none */
 };
 
 struct config_limits {
@@ -154,6 +162,7 @@ struct config {
 	struct config_certificate *certificates; /* beside that of tls */
 	size_t certificate_count;
 	struct config_tls tls;
+	struct config_submission submission;
 	struct config_limits limits;
 	struct config_timeouts timeouts;
 	struct config_queue queue;

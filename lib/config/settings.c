@@ -46,16 +46,17 @@ static const struct setting rows[] = {
 
 enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 
-#define ARRAY_main     0, 0
-#define ARRAY_tls      0, 0
-#define ARRAY_limits   0, 0
-#define ARRAY_timeouts 0, 0
-#define ARRAY_queue    0, 0
-#define ARRAY_delivery 0, 0
-#define ARRAY_auth     0, 0
-#define ARRAY_log      0, 0
-#define ARRAY_listen   offsetof(struct config, listens), offsetof(struct config, listen_count)
-#define ARRAY_relay    offsetof(struct config, relays), offsetof(struct config, relay_count)
+#define ARRAY_main       0, 0
+#define ARRAY_tls        0, 0
+#define ARRAY_submission 0, 0
+#define ARRAY_limits     0, 0
+#define ARRAY_timeouts   0, 0
+#define ARRAY_queue      0, 0
+#define ARRAY_delivery   0, 0
+#define ARRAY_auth       0, 0
+#define ARRAY_log        0, 0
+#define ARRAY_listen     offsetof(struct config, listens), offsetof(struct config, listen_count)
+#define ARRAY_relay      offsetof(struct config, relays), offsetof(struct config, relay_count)
 #define ARRAY_certificate                                                                          \
 	offsetof(struct config, certificates), offsetof(struct config, certificate_count)
 #define ARRAY_route offsetof(struct config, routes), offsetof(struct config, route_count)

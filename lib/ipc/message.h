@@ -134,7 +134,7 @@ enum ipc_verdict { /* of a submission */
 };
 
 enum ipc_mail_flag {
-	IPC_MAIL_8BIT = 1u << 0,   /* BODY=8BITMIME was given */
+	IPC_MAIL_8BIT = 1u << 0,   /* BODY=8BITMIME was given, or it holds bytes above ASCII */
 	IPC_MAIL_UTF8 = 1u << 1,   /* SMTPUTF8 was given */
 	IPC_MAIL_BOUNCE = 1u << 2, /* made by us: never bounces itself */
 	IPC_MAIL_LOGIN = 1u << 3,  /* submitted by somebody logged in */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One pass over the header: what is kept goes to out as it came, byte for byte; what is missing
- * is added at its end. A field that names who sent the message (From, Sender, Resent-From,
- * Resent-Sender) must name somebody the account may be (threats E1); a field that cannot be
- * understood refuses the message, since another program would understand it somehow (E2).
+ * is added at its end.
  */
 #include "message/submission.h"
 
@@ -11,52 +9,11 @@
 #include <string.h>
 
 #include "base/base32.h"
-#include "message/header.h"
+#include "message/pass.h"
+#include "message/scan.h"
 
-enum field_kind {
-	FIELD_OTHER,
-	FIELD_RECEIVED,
-	FIELD_DATE,
-	FIELD_MESSAGE_ID,
-	FIELD_FROM,
-	FIELD_IDENTITY, /* another field that says who sent it */
-	FIELD_BLIND,    /* recipients that the others must not see */
-	FIELD_AUTH_RESULTS,
-};
-
-static const struct {
-	const char *name;
-	enum field_kind kind;
-} field_names[] = {
-	{"Received", FIELD_RECEIVED},      {"Date", FIELD_DATE},
-	{"Message-ID", FIELD_MESSAGE_ID},  {"From", FIELD_FROM},
-	{"Sender", FIELD_IDENTITY},        {"Resent-From", FIELD_IDENTITY},
-	{"Resent-Sender", FIELD_IDENTITY}, {"Bcc", FIELD_BLIND},
-	{"Resent-Bcc", FIELD_BLIND},       {"Authentication-Results", FIELD_AUTH_RESULTS},
-};
-
-struct pass {
-	const struct submission *submission;
-	struct buf *out;
-	struct submission_report *report;
-	size_t fields, hops, from_count;
-	bool has_date, has_message_id;
-	enum submission_verdict verdict;
-	enum err err;
-};
-
-static enum field_kind field_kind(struct slice name)
-{
-	for (size_t i = 0; i < sizeof(field_names) / sizeof(field_names[0]); i++) {
-		if (slice_is_nocase(name, field_names[i].name))
-			return field_names[i].kind;
-	}
-	return FIELD_OTHER;
-}
-
-/* What was wrong, for people: printable, cut to what there is room for. */
-static void refuse(struct pass *pass, enum submission_verdict verdict, const char *what,
-		   struct slice where)
+void pass_refuse(struct pass *pass, enum submission_verdict verdict, const char *what,
+		 struct slice where)
 {
 	char *detail = pass->report->detail;
 	size_t size = sizeof(pass->report->detail);
@@ -72,34 +29,20 @@ static void refuse(struct pass *pass, enum submission_verdict verdict, const cha
 	}
 }
 
-static void check_identity(struct pass *pass, const struct header_field *field)
+void pass_keep(struct pass *pass, struct slice bytes)
 {
-	const struct submission *submission = pass->submission;
-	char address[512];
-
-	if (message_from_address(field->value, address) != ERR_OK) {
-		char what[64];
-
-		snprintf(what, sizeof(what), "%.*s must hold exactly one address, not:",
-			 SLICE_ARG(slice_head(field->name, 32)));
-		refuse(pass, SUBMISSION_FROM_SYNTAX, what, field->value);
-	} else if (!submission->may_send_as(submission->arg, slice_str(address))) {
-		refuse(pass, SUBMISSION_FROM_DENIED, "", slice_str(address));
-	}
+	if (pass->err == ERR_OK)
+		pass->err = buf_append_slice(pass->out, bytes);
 }
 
-/* Authentication-Results that claims to come from us (RFC 8601 section 5). */
-static bool claims_our_name(const struct pass *pass, struct slice value)
+void pass_qualify(struct pass *pass, const struct header_field *field, enum field_id id)
 {
-	const char *hostname = pass->submission->trace.hostname;
-	size_t at = 0;
-	size_t len = strlen(hostname);
+	bool changed = false;
 
-	while (at < value.len && slice_has_byte(SLICE_LIT(" \t\r\n\""), value.ptr[at]))
-		at++;
-	value = slice_skip(value, at);
-	return slice_starts_nocase(value, hostname) &&
-	       (value.len == len || slice_has_byte(SLICE_LIT(" \t\r\n;\"(/"), value.ptr[len]));
+	if (pass->err == ERR_OK)
+		pass->err = qualify_print(pass->submission, field, pass->out, &changed);
+	if (changed)
+		pass->report->qualified |= FIELD_BIT(id);
 }
 
 static void note_message_id(struct pass *pass, struct slice value)
@@ -118,55 +61,58 @@ static void note_message_id(struct pass *pass, struct slice value)
 	text[len] = '\0';
 }
 
-/* Looks at one field; returns whether it stays in the header. */
-static bool look_at(struct pass *pass, const struct header_field *field)
+/* RFC 8689 5: "No" is the one value there is; comments may stand around it. */
+static void note_tls_required(struct pass *pass, struct slice value)
 {
-	enum field_kind kind = field_kind(field->name);
-	bool fix = pass->submission->fix;
+	bool no = scan_cfws(&value) && slice_starts_nocase(value, "No");
 
-	/* "From :" is From to some programs and nothing to others (E2). */
-	if (fix && field->odd && kind != FIELD_OTHER) {
-		refuse(pass, SUBMISSION_HEADER_SYNTAX, "a blank before the colon: ", field->name);
-		return true;
-	}
-	switch (kind) {
-	case FIELD_RECEIVED:
-		pass->hops++;
-		return true;
-	case FIELD_DATE:
-		pass->has_date = true;
-		return true;
-	case FIELD_MESSAGE_ID:
-		if (!pass->has_message_id)
-			note_message_id(pass, field->value);
-		pass->has_message_id = true;
-		return true;
-	case FIELD_FROM:
-		pass->from_count++;
-		if (fix && pass->from_count > 1)
-			refuse(pass, SUBMISSION_FROM_SYNTAX, "the header has two From fields",
-			       SLICE_LIT(""));
-		else if (fix)
-			check_identity(pass, field);
-		return true;
-	case FIELD_IDENTITY:
-		if (fix)
-			check_identity(pass, field);
-		return true;
-	case FIELD_BLIND:
-		pass->report->removed_bcc |= fix;
-		return !fix;
-	case FIELD_AUTH_RESULTS:
-		return !fix || !claims_our_name(pass, field->value);
-	default:
-		return true;
-	}
+	value = slice_skip(value, 2);
+	if (no && scan_cfws(&value) && value.len == 0)
+		pass->tls_no = true;
+	else
+		pass->tls_other = true;
 }
 
-static void keep(struct pass *pass, struct slice bytes)
+/* Mail of somebody who is not logged in: nothing is changed. */
+static void take_foreign(struct pass *pass, const struct header_field *field, enum field_id id)
 {
-	if (pass->err == ERR_OK)
-		pass->err = buf_append_slice(pass->out, bytes);
+	pass->seen |= FIELD_BIT(id);
+	if (id == FIELD_MESSAGE_ID && pass->report->message_id[0] == '\0')
+		note_message_id(pass, field->value);
+	pass_keep(pass, field->whole);
+}
+
+static void take_own(struct pass *pass, const struct header_field *field, enum field_id id)
+{
+	switch (id) {
+	case FIELD_FROM:
+	case FIELD_SENDER:
+	case FIELD_RESENT_FROM:
+	case FIELD_RESENT_SENDER:
+		identity_take(pass, field, id);
+		return;
+	case FIELD_BCC:
+	case FIELD_RESENT_BCC: /* recipients that the others must not see */
+		pass->report->removed |= FIELD_BIT(id);
+		return;
+	case FIELD_AUTH_RESULTS:
+		if (results_claim(pass->submission, field->value)) {
+			pass->report->removed |= FIELD_BIT(id);
+			return;
+		}
+		break;
+	case FIELD_REPLY_TO:
+	case FIELD_TO:
+	case FIELD_CC:
+	case FIELD_RESENT_TO:
+	case FIELD_RESENT_CC:
+		pass->seen |= FIELD_BIT(id);
+		pass_qualify(pass, field, id);
+		return;
+	default:
+		break;
+	}
+	take_foreign(pass, field, id);
 }
 
 /* Copies the fields; returns what follows them: the empty line, or what is no field. */
@@ -178,58 +124,92 @@ static struct slice copy_fields(struct pass *pass, struct slice header)
 	enum err err = ERR_EOF;
 
 	while (pass->verdict == SUBMISSION_OK && (err = header_next(&rest, &field)) == ERR_OK) {
+		enum field_id id = field_id(field.name);
+
 		if (++pass->fields > HEADER_FIELDS_MAX) {
-			refuse(pass, SUBMISSION_TOO_MANY_FIELDS, "the header has too many fields",
-			       SLICE_LIT(""));
+			pass_refuse(pass, SUBMISSION_TOO_MANY_FIELDS,
+				    "the header has too many fields", SLICE_LIT(""));
 			break;
 		}
-		if (look_at(pass, &field))
-			keep(pass, field.whole);
-		if (pass->hops > submission->hops_max)
-			refuse(pass, SUBMISSION_LOOP, "too many Received fields: a mail loop",
-			       SLICE_LIT(""));
+		if (id == FIELD_RECEIVED && ++pass->hops > submission->hops_max) {
+			pass_refuse(pass, SUBMISSION_LOOP, "too many Received fields: a mail loop",
+				    SLICE_LIT(""));
+			break;
+		}
+		if (id == FIELD_TLS_REQUIRED)
+			note_tls_required(pass, field.value);
+		if (submission->fix)
+			take_own(pass, &field, id);
+		else
+			take_foreign(pass, &field, id);
 	}
 	/* Mail from elsewhere is passed on as it is: what is no header field starts its body. */
 	if (err == ERR_SYNTAX && submission->fix)
-		refuse(pass, SUBMISSION_HEADER_SYNTAX,
-		       "no header field: ", slice_head(rest, slice_find(rest, '\r')));
+		pass_refuse(pass, SUBMISSION_HEADER_SYNTAX,
+			    "no header field: ", slice_head(rest, slice_find(rest, '\r')));
 	return rest;
 }
 
-static void add(struct pass *pass, const char *name, const char *value)
+static void add(struct pass *pass, enum field_id id, const char *value)
 {
 	if (pass->err == ERR_OK)
-		pass->err = buf_printf(pass->out, "%s: %s\r\n", name, value);
+		pass->err = buf_printf(pass->out, "%s: %s\r\n", field_name(id), value);
+	pass->report->added |= FIELD_BIT(id);
+}
+
+static void add_own_address(struct pass *pass, enum field_id id)
+{
+	struct slice own = pass->submission->from_address;
+	char value[520];
+
+	if (own.len == 0 || own.len > 512)
+		return;
+	snprintf(value, sizeof(value), "<%.*s>", SLICE_ARG(own));
+	add(pass, id, value);
+}
+
+static void add_message_id(struct pass *pass)
+{
+	const struct submission *submission = pass->submission;
+	char one[BASE32_U64_MAX + 1];
+	char two[BASE32_U64_MAX + 1];
+	char value[320];
+
+	base32_u64(submission->message_id, one);
+	base32_u64(submission->message_id_more, two);
+	snprintf(value, sizeof(value), "<%s.%s@%.255s>", one, two, submission->trace.hostname);
+	add(pass, FIELD_MESSAGE_ID, value);
+	note_message_id(pass, slice_str(value));
+}
+
+/* Who the replaced From named still gets the replies, if nobody else is to. */
+static void add_reply_to(struct pass *pass)
+{
+	struct header_field field = {.value = pass->old_from, .whole = pass->old_from};
+
+	pass_keep(pass, SLICE_LIT("Reply-To:"));
+	pass_qualify(pass, &field, FIELD_REPLY_TO);
+	pass_keep(pass, SLICE_LIT("\r\n"));
+	pass->report->added |= FIELD_BIT(FIELD_REPLY_TO);
 }
 
 static void add_missing(struct pass *pass)
 {
-	const struct submission *submission = pass->submission;
-	struct submission_report *report = pass->report;
-	char value[600];
-	char one[BASE32_U64_MAX + 1];
-	char two[BASE32_U64_MAX + 1];
+	bool has_sender = (pass->seen & FIELD_BIT(FIELD_SENDER)) != 0;
+	char date[40];
 
-	if (!pass->has_date) {
-		message_date(submission->trace.wall, value);
-		add(pass, "Date", value);
-		report->added_date = true;
+	if ((pass->seen & FIELD_BIT(FIELD_DATE)) == 0) {
+		message_date(pass->submission->trace.wall, date);
+		add(pass, FIELD_DATE, date);
 	}
-	if (pass->from_count == 0 && submission->from_address.len > 0) {
-		snprintf(value, sizeof(value), "<%.*s>",
-			 SLICE_ARG(slice_head(submission->from_address, 512)));
-		add(pass, "From", value);
-		report->added_from = true;
-	}
-	if (!pass->has_message_id) {
-		base32_u64(submission->message_id, one);
-		base32_u64(submission->message_id_more, two);
-		snprintf(value, sizeof(value), "<%s.%s@%.255s>", one, two,
-			 submission->trace.hostname);
-		add(pass, "Message-ID", value);
-		note_message_id(pass, slice_str(value));
-		report->added_message_id = true;
-	}
+	if ((pass->seen & FIELD_BIT(FIELD_FROM)) == 0)
+		add_own_address(pass, FIELD_FROM);
+	if (pass->many_authors && !has_sender) /* RFC 5322 3.6.2 */
+		add_own_address(pass, FIELD_SENDER);
+	if (pass->old_from.len > 0 && (pass->seen & FIELD_BIT(FIELD_REPLY_TO)) == 0)
+		add_reply_to(pass);
+	if ((pass->seen & FIELD_BIT(FIELD_MESSAGE_ID)) == 0)
+		add_message_id(pass);
 }
 
 enum err submission_apply(const struct submission *submission, struct slice header, struct buf *out,
@@ -238,18 +218,20 @@ enum err submission_apply(const struct submission *submission, struct slice head
 {
 	size_t before = buf_len(out);
 	struct submission_report report = {0};
-	struct pass pass = {.submission = submission, .out = out, .report = &report};
+	struct pass pass = {
+		.submission = submission, .out = out, .report = &report, .old_from = SLICE_LIT("")};
 	struct slice rest;
 
 	pass.err = received_print(&submission->trace, out);
 	rest = copy_fields(&pass, header);
 	if (submission->fix && pass.verdict == SUBMISSION_OK)
 		add_missing(&pass);
-	keep(&pass, rest);
+	pass_keep(&pass, rest);
 	if (pass.err != ERR_OK || pass.verdict != SUBMISSION_OK)
 		buf_truncate(out, before);
 	if (pass.err != ERR_OK)
 		return pass.err;
+	report.tls_optional = pass.tls_no && !pass.tls_other;
 	*verdict_out = pass.verdict;
 	*report_out = report;
 	return ERR_OK;

@@ -60,6 +60,7 @@ struct auth {
 	uint64_t changes;
 	bool store_failed; /* said in the log; cleared, and said, when it works again */
 	struct auth_counts counts;
+	int sender_check;          /* enum sender_check, as queue's grants are made for */
 	uint32_t workers, waiting; /* as it was started with */
 };
 

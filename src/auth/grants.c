@@ -6,6 +6,7 @@
 #include "auth.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "config/config.h"
 #include "door.h"
 #include "front.h"
 #include "ipc/channel.h"
@@ -93,6 +94,12 @@ static void tell(struct grants *grants, uint16_t type, const void *message)
 			 err_name(err));
 }
 
+/* Whether logins may use every address: smtpd tells in the log what they use. */
+static bool any_sender(const struct grants *grants)
+{
+	return auth_config(grants->auth)->submission.sender_check == SENDER_CHECK_LOG;
+}
+
 static void send_grant(struct grants *grants, const struct grant *grant)
 {
 	struct msg_grant msg = {
@@ -101,7 +108,7 @@ static void send_grant(struct grants *grants, const struct grant *grant)
 		.account = slice_str(grant->account),
 		.smtpd_index = grant->front->index,
 		.smtpd_incarnation = grant->front->incarnation,
-		.any_sender = grant->standing,
+		.any_sender = grant->standing || any_sender(grants),
 		.any_recipient = !grant->standing,
 		.bounce = slice_str(grant->bounce),
 		.recipients_left = GRANT_BUDGET,
@@ -247,6 +254,16 @@ void grants_queue(struct grants *grants, int fd, uint32_t incarnation)
 		send_grant(grants, grant);
 	msg.round = ++grants->round;
 	tell(grants, IPC_GRANT_SYNC, &msg);
+}
+
+void grants_again(struct grants *grants)
+{
+	struct grant *grant, *next;
+
+	HASH_ITER (hh, grants->table, grant, next) {
+		if (!grant->standing)
+			send_grant(grants, grant);
+	}
 }
 
 bool grants_have_queue(const struct grants *grants)

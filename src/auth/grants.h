@@ -36,6 +36,8 @@ void grants_free(struct grants **grants);
 
 /* A channel to queue, which replaces the one before; all grants are sent again. */
 void grants_queue(struct grants *grants, int fd, uint32_t incarnation);
+/* The configuration has changed what logins may do: queue is told all their grants anew. */
+void grants_again(struct grants *grants);
 bool grants_have_queue(const struct grants *grants);
 /* The incarnation of the queue that holds all live grants; false: none does at present. */
 bool grants_synced(const struct grants *grants, uint32_t *incarnation_out);

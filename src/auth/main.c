@@ -144,6 +144,9 @@ static void commit(struct child *child, const struct config *config)
 	/* What a name means hangs on the domain. */
 	auth->changes++;
 	rows_clear(auth->rows);
+	if ((int)config->submission.sender_check != auth->sender_check)
+		grants_again(auth->grants);
+	auth->sender_check = (int)config->submission.sender_check;
 	for (struct front *front = auth->fronts; front != NULL; front = front->next)
 		front_offer(front);
 }

@@ -250,6 +250,8 @@ enum err upload_end(struct upload *uploads, struct front *front, struct slice pa
 		return ERR_NOT_FOUND;
 	front_credit(front, (uint32_t)payload.len, 1);
 	upload->ended = true;
+	if (upload->mail != NULL)
+		upload->mail->flags |= msg.flags & IPC_MAIL_8BIT;
 	if (upload->mail != NULL && msg.size != upload->size)
 		fail(upload, IPC_BAD_MESSAGE);
 	go_on(upload);

@@ -90,6 +90,7 @@ void front_drop(struct front **front)
 		return;
 	mem_free(f->listener);
 	mem_free(f->hostname);
+	mem_free(f->qualify);
 	networks_free(&f->tls_legacy_from);
 	networks_free(&f->clear_auth_from);
 	mem_free(f);
@@ -279,6 +280,9 @@ void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg
 		.holders = 1,
 		.listener = mem_strdup(listen->name),
 		.hostname = mem_strdup(config->hostname),
+		.qualify = config->submission.qualify != NULL
+				   ? mem_strdup(config->submission.qualify)
+				   : NULL,
 		.tls = listen->tls,
 		.auth = listen->auth,
 		.tls_oldest = oldest_of(config, listen),

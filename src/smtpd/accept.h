@@ -17,6 +17,7 @@ struct front {
 	unsigned holders;
 	char *listener; /* its name */
 	char *hostname;
+	char *qualify; /* NULL: none */
 	enum tls_mode tls;
 	enum auth_mode auth;
 	enum tls_version tls_oldest;

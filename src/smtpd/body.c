@@ -7,11 +7,13 @@
 #include "accept.h"
 #include "auth_link.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "config/config.h"
 #include "events.h"
 #include "message/submission.h"
 #include "os/os.h"
 #include "queue_link.h"
+#include "sender.h"
 #include "session.h"
 #include "smtp/server.h"
 #include "smtpd.h"
@@ -74,37 +76,43 @@ void body_begin(struct transaction *transaction)
 	transaction->accepted = accepted;
 }
 
-/* RFC 3848. */
-static const char *protocol_of(const struct session *session)
+/* RFC 3848; with SMTPUTF8 RFC 6531 4.3. */
+static const char *protocol_of(const struct session *session, bool utf8)
 {
-	bool tls = smtp_server_tls(session->server);
-	bool login = session->login != NULL;
+	static const char *const plain[] = {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"};
+	static const char *const wide[] = {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"};
+	unsigned how =
+		(session->login != NULL ? 1u : 0u) | (smtp_server_tls(session->server) ? 2u : 0u);
 
 	if (!smtp_server_esmtp(session->server))
 		return "SMTP";
-	if (tls)
-		return login ? "ESMTPSA" : "ESMTPS";
-	return login ? "ESMTPA" : "ESMTP";
+	return utf8 ? wide[how] : plain[how];
 }
 
-/* An account's mail does not tell where the account's owner is (users.md 43). */
+/* An account's mail does not tell where the account's owner is, if nobody wants it to. */
 static void fill_trace(const struct transaction *transaction, const char *id, struct trace *trace)
 {
 	const struct session *session = transaction->session;
+	enum received_shows shows = session->smtpd->config->submission.received;
 	bool login = session->login != NULL;
+	bool client = !login || shows == RECEIVED_FULL;
 
 	*trace = (struct trace){
 		.hostname = session->front->hostname,
-		.helo = login ? SLICE_LIT("") : smtp_server_helo(session->server),
-		.client = login ? SLICE_LIT("") : slice_str(session->client),
-		.account = slice_str(transaction->account),
-		.protocol = slice_str(protocol_of(session)),
+		.helo = client ? smtp_server_helo(session->server) : SLICE_LIT(""),
+		.client = client ? slice_str(session->client) : SLICE_LIT(""),
+		.client_name = slice_str(transaction->accepted->client_name),
+		.account =
+			shows != RECEIVED_MINIMAL ? slice_str(transaction->account) : SLICE_LIT(""),
+		.protocol = slice_str(protocol_of(session, transaction->terms.utf8)),
 		.tls = slice_str(transaction->accepted->tls),
 		.id = slice_str(id),
 		.recipient = transaction->recipients.count == 1
 				     ? slice_str(transaction->first_recipient)
 				     : SLICE_LIT(""),
 		.wall = os_wall_ms(),
+		.login = login,
+		.utf8 = transaction->terms.utf8,
 	};
 }
 
@@ -113,19 +121,26 @@ static bool may_send_as(void *arg, struct slice address)
 	return login_may_send_as(arg, address);
 }
 
-static void note_report(struct accepted *accepted, const struct submission_report *report)
+static void note_report(struct transaction *transaction, const struct submission_report *report)
 {
-	char list[sizeof(accepted->added) + 1];
+	struct accepted *accepted = transaction->accepted;
 
-	snprintf(list, sizeof(list), "%s%s%s", report->added_date ? ",date" : "",
-		 report->added_message_id ? ",message-id" : "", report->added_from ? ",from" : "");
-	snprintf(accepted->added, sizeof(accepted->added), "%s", list[0] == ',' ? list + 1 : "");
+	accepted->added = report->added;
+	accepted->removed = report->removed;
+	accepted->rewritten = report->rewritten;
+	accepted->qualified = report->qualified;
+	accepted->mismatch = report->mismatch;
+	snprintf(accepted->used, sizeof(accepted->used), "%s", report->used);
 	snprintf(accepted->message_id, sizeof(accepted->message_id), "%s", report->message_id);
+	/* RFC 8689 5: REQUIRETLS has the last word. */
+	if (report->tls_optional && !transaction->terms.require_tls)
+		transaction->flags |= IPC_MAIL_TLS_OPTIONAL;
 }
 
 static void refuse_header(struct transaction *transaction, enum submission_verdict verdict,
 			  const struct submission_report *report)
 {
+	char reason[64];
 	char text[480];
 
 	switch (verdict) {
@@ -137,15 +152,36 @@ static void refuse_header(struct transaction *transaction, enum submission_verdi
 		transaction_spoil(transaction, 552, "5.3.4", "The header has too many fields", "");
 		break;
 	case SUBMISSION_FROM_DENIED:
-		transaction_explain_sender(transaction->session, slice_str(report->detail), text,
-					   sizeof(text));
-		transaction_spoil(transaction, 550, "5.7.1", text, "header From");
+		sender_explain(transaction->session, slice_str(report->detail), text, sizeof(text));
+		snprintf(reason, sizeof(reason), "header %s", field_name(report->field));
+		transaction_spoil(transaction, 550, "5.7.1", text, reason);
 		break;
 	default:
 		snprintf(text, sizeof(text), "The header cannot be accepted: %.400s",
 			 report->detail);
 		transaction_spoil(transaction, 550, "5.6.0", text, "");
 		break;
+	}
+}
+
+static void fill_submission(const struct session *session, struct submission *submission)
+{
+	const struct config *config = session->smtpd->config;
+
+	*submission = (struct submission){
+		.fix = session->login != NULL,
+		.policy = sender_policy(config),
+		.qualify = config->submission.qualify,
+		.domain = config_domain(config),
+		.from_address = SLICE_LIT(""),
+		.hops_max = config->limits.hops,
+		.may_send_as = may_send_as,
+		.arg = session->login,
+	};
+	if (session->login != NULL) {
+		submission->from_address = slice_str(session->login->address);
+		submission->message_id = os_random_u64();
+		submission->message_id_more = os_random_u64();
 	}
 }
 
@@ -156,18 +192,10 @@ static void header_done(struct transaction *transaction)
 	struct submission_report report;
 	enum submission_verdict verdict;
 	char id[MSGID_TEXT_MAX + 1];
-	struct submission submission = {
-		.fix = session->login != NULL,
-		.hops_max = session->smtpd->config->limits.hops,
-		.may_send_as = may_send_as,
-		.arg = session->login,
-	};
+	struct submission submission;
 
-	if (submission.fix) {
-		submission.from_address = slice_str(session->login->address);
-		submission.message_id = os_random_u64();
-		submission.message_id_more = os_random_u64();
-	}
+	fill_submission(session, &submission);
+	transaction->accepted->replaced = submission.policy == SUBMISSION_REWRITE;
 	msgid_print(&transaction->id, id);
 	fill_trace(transaction, id, &submission.trace);
 	if (submission_apply(&submission, buf_data(&transaction->gather.bytes), &transaction->head,
@@ -178,7 +206,7 @@ static void header_done(struct transaction *transaction)
 	header_gather_release(&transaction->gather);
 	transaction->gather.complete = true;
 	if (verdict == SUBMISSION_OK)
-		note_report(transaction->accepted, &report);
+		note_report(transaction, &report);
 	else
 		refuse_header(transaction, verdict, &report);
 }
@@ -191,6 +219,9 @@ static enum err take(struct transaction *transaction, struct slice bytes, size_t
 	size_t taken = 0;
 	enum err err = ERR_OK;
 
+	/* The next hop is to know, also if the client did not say so (RFC 6152 3). */
+	if ((transaction->flags & IPC_MAIL_8BIT) == 0 && !utf8_is_ascii(bytes))
+		transaction->flags |= IPC_MAIL_8BIT;
 	while (taken < bytes.len) {
 		struct slice part;
 

@@ -215,7 +215,11 @@ static enum err send_whole(struct queue_link *link, struct transaction *transact
 
 enum err queue_link_end(struct queue_link *link, struct transaction *transaction)
 {
-	struct msg_submit_end msg = {.key = transaction->id.key, .size = transaction->size};
+	struct msg_submit_end msg = {
+		.key = transaction->id.key,
+		.size = transaction->size,
+		.flags = transaction->flags,
+	};
 	enum err err = ERR_OK;
 
 	if (!is_ours(link, transaction))

@@ -204,6 +204,7 @@ void session_options(const struct session *session, struct smtp_server_options *
 
 	*options_out = (struct smtp_server_options){
 		.hostname = front->hostname,
+		.qualify = front->qualify,
 		.mechanisms = auth_link_mechanisms(session->smtpd->auth),
 		.auth = front->auth == AUTH_MODE_REQUIRED   ? SMTP_AUTH_REQUIRED
 			: front->auth == AUTH_MODE_OPTIONAL ? SMTP_AUTH_OPTIONAL

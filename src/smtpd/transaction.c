@@ -14,11 +14,10 @@
 #include "os/os.h"
 #include "policy/rights.h"
 #include "queue_link.h"
+#include "sender.h"
 #include "session.h"
 #include "smtp/server.h"
 #include "smtpd.h"
-
-enum { PATTERNS_SHOWN = 5 /* of an account's sender rights, in a refusal */ };
 
 static void free_transaction(struct transaction *transaction)
 {
@@ -28,6 +27,7 @@ static void free_transaction(struct transaction *transaction)
 	buf_release(&transaction->chunk);
 	mem_free(transaction->account);
 	mem_free(transaction->sender);
+	mem_free(transaction->foreign_sender);
 	mem_free((char *)(uintptr_t)transaction->terms.envid.ptr);
 	mem_free((char *)(uintptr_t)transaction->terms.auth.ptr);
 	mem_free(transaction->first_recipient);
@@ -68,51 +68,6 @@ void transaction_drop(struct session *session)
 	free_transaction(transaction);
 }
 
-/* "alice may not send as bob@example.org (allowed: alice@example.org; ask postmaster@...)". */
-void transaction_explain_sender(const struct session *session, struct slice address, char *text,
-				size_t size)
-{
-	const struct login *login = session->login;
-	struct buf buf;
-
-	buf_init(&buf, size);
-	(void)buf_printf(&buf, "%.100s may not send as %.*s (allowed:", login->account,
-			 SLICE_ARG(slice_head(address.len > 0 ? address : SLICE_LIT("<>"), 150)));
-	for (size_t i = 0; i < login->sender_count && i < PATTERNS_SHOWN; i++)
-		(void)buf_printf(&buf, "%s %.80s", i > 0 ? "," : "", login->senders[i]);
-	if (login->sender_count == 0)
-		(void)buf_append_str(&buf, " nothing");
-	else if (login->sender_count > PATTERNS_SHOWN)
-		(void)buf_append_str(&buf, ", ...");
-	(void)buf_printf(&buf, "; ask postmaster@%.100s)", config_domain(session->smtpd->config));
-	snprintf(text, size, "%.*s", SLICE_ARG(buf_data(&buf)));
-	buf_release(&buf);
-}
-
-/* Who is logged in: is the grant alive, is the sender one of theirs. */
-static bool login_may_mail(struct session *session, struct slice sender)
-{
-	char text[480];
-
-	if (session->login->lost) {
-		events_log_refusal(session,
-				   &(struct refusal){.code = 421,
-						     .status = "4.3.0",
-						     .text = "Please log in again",
-						     .reason = "the login is no longer valid",
-						     .sender = sender});
-		smtp_server_answer(session->server, 421, "4.3.0", "Please log in again");
-		return false;
-	}
-	if (login_may_send_as(session->login, sender))
-		return true;
-	transaction_explain_sender(session, sender, text, sizeof(text));
-	events_refuse(
-		session,
-		&(struct refusal){.code = 553, .status = "5.7.1", .text = text, .sender = sender});
-	return false;
-}
-
 /* Who is not logged in: is there a standing grant for mail to our own domains. */
 static bool stranger_may_mail(struct session *session, struct slice sender)
 {
@@ -143,9 +98,7 @@ static void take_terms(struct transaction *transaction, const struct smtp_mail *
 
 	*terms = mail->terms;
 	terms->envid = own_copy(mail->terms.envid);
-	/* What a stranger says of who somebody is goes no further (confAUTH_OPTIONS A). */
-	terms->auth = transaction->session->login != NULL ? own_copy(mail->terms.auth)
-							  : own_copy(SLICE_LIT(""));
+	terms->auth = own_copy(sender_auth(transaction->session, mail->terms.auth));
 	transaction->release_at = mail->hold_until;
 	if (mail->hold_for != 0)
 		transaction->release_at = now + (int64_t)mail->hold_for * 1000;
@@ -162,12 +115,13 @@ void transaction_mail(struct session *session, const struct smtp_mail *mail)
 	struct smtpd *smtpd = session->smtpd;
 	struct transaction *transaction;
 	struct queue_refusal no;
+	bool foreign = false;
 
 	if (smtpd->stopping) {
 		smtp_server_answer(session->server, 421, "4.3.2", "Shutting down; try again later");
 		return;
 	}
-	if (session->login != NULL ? !login_may_mail(session, sender)
+	if (session->login != NULL ? !sender_take(session, &sender, &foreign)
 				   : !stranger_may_mail(session, sender))
 		return;
 	if (!queue_link_takes(smtpd->queue, mail->size, &no)) {
@@ -181,6 +135,9 @@ void transaction_mail(struct session *session, const struct smtp_mail *mail)
 	transaction = mem_alloc(sizeof(*transaction));
 	transaction->session = session;
 	transaction->sender = mem_strndup(sender.ptr, sender.len);
+	if (foreign)
+		transaction->foreign_sender =
+			mem_strndup(smtp_address_text(&mail->sender).ptr, mail->sender.len);
 	transaction->account = mem_strdup(session->login != NULL ? session->login->account : "");
 	transaction->grant = session->login != NULL ? session->login->grant
 						    : auth_link_standing_grant(smtpd->auth);
@@ -304,14 +261,28 @@ static void over(struct transaction *transaction)
 		session_close(session, 421, "4.3.2", "Shutting down; try again later");
 }
 
+/* "envelope,from" */
+static void rewritten_print(const struct transaction *transaction, char *text, size_t size)
+{
+	const struct accepted *accepted = transaction->accepted;
+	bool envelope = accepted->replaced && transaction->foreign_sender != NULL;
+	char fields[128];
+
+	field_set_print(accepted->rewritten, fields, sizeof(fields));
+	snprintf(text, size, "%s%s%s", envelope ? "envelope" : "",
+		 envelope && fields[0] != '\0' ? "," : "", fields);
+}
+
 static void log_accepted(const struct transaction *transaction)
 {
 	const struct accepted *accepted = transaction->accepted;
 	const struct session *session = transaction->session;
+	char added[128], removed[128], qualified[128], rewritten[160];
 	char id[MSGID_TEXT_MAX + 1];
 	bool one = transaction->recipients.count == 1;
 
 	msgid_print(&transaction->id, id);
+	rewritten_print(transaction, rewritten, sizeof(rewritten));
 	log_event(LOG_INFO, "accepted", LOG_TEXT("id", id), LOG_TEXT("session", accepted->log_id),
 		  LOG_TEXT_IF("listener", session != NULL ? session->front->listener : ""),
 		  LOG_TEXT("client", accepted->client),
@@ -322,7 +293,12 @@ static void log_accepted(const struct transaction *transaction)
 		  LOG_NUMBER("recipients", transaction->recipients.count),
 		  LOG_NUMBER("size", transaction->size),
 		  LOG_TEXT_IF("message-id", accepted->message_id),
-		  LOG_TEXT_IF("added", accepted->added),
+		  LOG_TEXT_IF("added", field_set_print(accepted->added, added, sizeof(added))),
+		  LOG_TEXT_IF("removed",
+			      field_set_print(accepted->removed, removed, sizeof(removed))),
+		  LOG_TEXT_IF("rewritten", rewritten),
+		  LOG_TEXT_IF("qualified",
+			      field_set_print(accepted->qualified, qualified, sizeof(qualified))),
 		  LOG_TEXT_IF("repaired", accepted->repaired ? "line-ends" : ""),
 		  LOG_TEXT_IF("tls", accepted->tls),
 		  LOG_TEXT_IF("note", session == NULL ? "the client left before the reply" : ""));
@@ -334,6 +310,7 @@ static void answer_stored(struct transaction *transaction)
 	char id[MSGID_TEXT_MAX + 1];
 
 	log_accepted(transaction);
+	sender_log(transaction);
 	msgid_print(&transaction->id, id);
 	snprintf(text, sizeof(text), "Accepted as %s", id);
 	if (transaction->session != NULL)
@@ -377,8 +354,10 @@ void transaction_answered(struct transaction *transaction, enum ipc_verdict verd
 	char reason[513];
 
 	if (session == NULL) {
-		if (verdict == IPC_STORED)
+		if (verdict == IPC_STORED) {
 			log_accepted(transaction);
+			sender_log(transaction);
+		}
 		transaction_free(&transaction);
 		return;
 	}

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/msgid.h"
 #include "ipc/message.h"
+#include "message/fields.h"
 #include "message/header.h"
 #include "smtp/terms.h"
 
@@ -46,7 +47,10 @@ struct accepted {
 	char client[64];
 	char client_name[256];
 	char message_id[256];
-	char added[64];
+	field_set added, removed, rewritten, qualified;
+	field_set mismatch; /* fields that name others than the account */
+	char used[400];     /* the first address of mismatch */
+	bool replaced;      /* what does not match was replaced */
 	char tls[96];
 	bool repaired; /* bare CR or LF became CR LF */
 };
@@ -57,6 +61,7 @@ struct transaction {
 	uint64_t grant;
 	char *account; /* "" not logged in */
 	char *sender;
+	char *foreign_sender; /* what MAIL said, if it is not the account's; else NULL */
 	struct ipc_list_builder recipients;
 	char *first_recipient; /* NULL: none yet */
 	uint32_t flags;        /* enum ipc_mail_flag */
@@ -100,9 +105,6 @@ void transaction_answered(struct transaction *transaction, enum ipc_verdict verd
 			  struct slice text);
 /* Answers with what spoiled it, and forgets it. */
 void transaction_answer_verdict(struct transaction *transaction);
-/* Why the account may not use this address, and which it may. */
-void transaction_explain_sender(const struct session *session, struct slice address, char *text,
-				size_t size);
 void transaction_free(struct transaction **transaction);
 
 #endif

@@ -22,7 +22,7 @@ class Submission(Case):
         text = got.body.decode()
         trace, rest = text[:text.index("From: ")], text[text.index("From: "):]
         self.assertEqual(rest, HEAD + ".dot\r\nHello.\r\n")
-        self.assertRegex(trace, r"^Received: from authenticated-user\r\n\tby mail\.example\.org with ESMTPSA id [0-9a-z-]+"
+        self.assertRegex(trace, r"^Received: from authenticated-user \(account alice\)\r\n\tby mail\.example\.org with ESMTPSA id [0-9a-z-]+"
                                 r"\r\n\t\(TLSv1\.3 with cipher TLS_\w+\)\r\n\tfor <bob@example\.net>;\r\n\t\w+, .*\r\n$")
         accepted = server.wait_event("accepted")
         login = server.events("login")[-1]
@@ -76,7 +76,7 @@ class Submission(Case):
         client.envelope("Alice+tag@Example.org")
         client.send("From: bob@example.org\r\n\r\nx\r\n.\r\n")
         self.assertIn("may not send as bob@example.org", client.expect("550 5.7.1"))
-        for field in ["From: alice@example.org, bob@example.org", "From : alice@example.org", "From:",
+        for field in ["From: alice@example.org bob@example.org", "From : alice@example.org", "From:",
                       "From: alice@example.org\r\nFrom: alice@example.org", " From: alice@example.org",
                       "From: <@evil.example:alice@example.org>", "From: bob@example.org <alice@example.org>"]:
             client.envelope()
