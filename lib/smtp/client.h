@@ -135,5 +135,10 @@ bool smtp_client_offers(const struct smtp_client *client, const char *keyword);
 /* What stands behind the keyword, "" for nothing; valid until the next EHLO. false: not offered. */
 bool smtp_client_offer(const struct smtp_client *client, const char *keyword,
 		       struct slice *value_out);
+/*
+ * What the server says it takes at most: name is of RFC 9422 4, "RCPTMAX" per transaction, "MAILMAX"
+ * per connection. UINT32_MAX: it does not say, or says nonsense.
+ */
+uint32_t smtp_client_limit(const struct smtp_client *client, const char *name);
 
 #endif

@@ -41,6 +41,24 @@ bool smtp_client_offers(const struct smtp_client *client, const char *keyword)
 	return smtp_client_offer(client, keyword, &value);
 }
 
+uint32_t smtp_client_limit(const struct smtp_client *client, const char *name)
+{
+	struct slice rest, word;
+	uint64_t value;
+
+	if (!smtp_client_offer(client, "LIMITS", &rest))
+		return UINT32_MAX;
+	while (slice_split(&rest, ' ', &word)) {
+		size_t at = slice_find(word, '=');
+
+		/* One to six digits, the first no zero. */
+		if (slice_is_nocase(slice_head(word, at), name) &&
+		    slice_number(slice_skip(word, at + 1), 999999, &value) == ERR_OK && value != 0)
+			return (uint32_t)value;
+	}
+	return UINT32_MAX;
+}
+
 /* The next thing to do once the server has said what it can. */
 static void after_hello(struct smtp_client *client)
 {

@@ -399,23 +399,30 @@ static void decline(struct connection *connection, struct job *job, const struct
 bool connection_give(struct connection *connection, struct job *job)
 {
 	struct outcome why;
+	struct job *rest;
 
 	if (!terms_fit(job, connection, &why)) {
 		decline(connection, job, &why);
 		return false;
 	}
+	/* RFC 9422 4.2: what is more would only be refused for now, and wait for its next turn. */
+	rest = job_split(job, smtp_client_limit(connection->client, "RCPTMAX"));
 	connection->job = job;
 	job_taken(job, connection);
 	if (smtp_client_send(connection->client, &job->envelope) != ERR_OK) {
 		outcome_set(&why, IPC_FAILED, IPC_SCOPE_MESSAGE, 0, "5.1.3",
 			    "an address or a parameter of this message must not be sent");
 		decline(connection, job, &why);
+		if (rest)
+			host_enqueue(connection->host, rest);
 		return false;
 	}
 	connection->available = false;
 	connection->messages++;
 	connection_arm(connection);
 	pool_mark_dirty(connection);
+	if (rest)
+		host_enqueue(connection->host, rest);
 	return true;
 }
 

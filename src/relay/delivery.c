@@ -269,6 +269,31 @@ void job_taken(struct job *job, struct connection *connection)
 	job_body_begin(job);
 }
 
+struct job *job_split(struct job *job, uint32_t most)
+{
+	struct delivery *delivery = job->delivery;
+	uint32_t open = 0, keep = 0;
+	struct job *rest;
+
+	while (keep < job->count && (open < most || job->recipients[keep].outcome))
+		open += !job->recipients[keep++].outcome;
+	if (keep == job->count)
+		return NULL;
+	job_add(delivery, &job->recipients[keep], job->count - keep);
+	job->count = keep;
+	rest = delivery->jobs;
+	if (job->targets) {
+		rest->targets = mem_array(job->target_count, sizeof(*rest->targets));
+		memcpy(rest->targets, job->targets, job->target_count * sizeof(*rest->targets));
+	}
+	rest->target_count = job->target_count;
+	rest->target_next = job->target_next;
+	rest->last = job->last;
+	memcpy(rest->last_host, job->last_host, sizeof(rest->last_host));
+	rest->reached = job->reached;
+	return rest;
+}
+
 void job_given_back(struct job *job, struct host *host)
 {
 	job->stale++;

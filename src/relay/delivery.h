@@ -123,6 +123,11 @@ void route_describe(const struct relay *relay, struct slice recipient, char *out
 void job_host_failed(struct job *job, const struct outcome *outcome, const char *host,
 		     bool unreachable);
 void job_taken(struct job *job, struct connection *connection); /* SENDING */
+/*
+ * Leaves it with at most that many recipients without a result. The others are a job of their own
+ * now, which goes the same way from the same host on; NULL: there are none.
+ */
+struct job *job_split(struct job *job, uint32_t most);
 /* The connection was dead before the job was of use to it: the job is nobody's again. */
 void job_given_back(struct job *job, struct host *host);
 

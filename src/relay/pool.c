@@ -398,6 +398,7 @@ static bool may_go_on(const struct connection *connection)
 	const struct host *host = connection->host;
 
 	if (connection->messages >= limits(host->pool)->messages_per_connection ||
+	    connection->messages >= smtp_client_limit(connection->client, "MAILMAX") ||
 	    host->generation != host->pool->relay->generation ||
 	    host->connection_count > host_limit(host) ||
 	    (connection->lenient && connection->messages > 0))

@@ -320,6 +320,33 @@ def test_tls_required_no_where_the_server_breaks_off(relay, zones, certificate, 
         assert len(sink.received) == 1 and not sink.received[0].session.encrypted
 
 
+# ---- LIMITS (RFC 9422) ----
+
+@pytest.mark.parametrize("how", ["whole", "fetched"])
+def test_limits_of_the_hop_are_kept(relay, how):
+    """No recipient is refused for now only because there were too many of them."""
+    with Sink({"RCPT": lambda a, s: "550 5.1.1 No" if a.startswith("b3@") else None},
+              offers=("LIMITS MAILMAX=3 RCPTMAX=2 RCPTDOMAINMAX=1",)) as sink:
+        r = relay(smart(sink.port) + "delivery { connections_per_host = 1 }\n")
+        claim = r.deliver(",".join(f"b{i}@example.net" for i in range(9)), SMALL, how)
+        assert [r.result(claim, i)[0] for i in range(9)] == [FAILED if i == 3 else DELIVERED for i in range(9)]
+        got = [m.recipients for m in sink.received]
+        assert sorted(sum(got, [])) == [f"b{i}@example.net" for i in range(9) if i != 3]
+        assert all(m.data == SMALL for m in sink.received)
+        transactions = [[len(part.split("RCPT TO")) - 1 for part in "\n".join(s.commands).split("MAIL FROM")[1:]]
+                        for s in sink.sessions]
+        assert max(len(t) for t in transactions) <= 3 and max(sum(transactions, [])) <= 2, transactions
+        assert len(sum(transactions, [])) == 5
+
+
+@pytest.mark.parametrize("words", ["RCPTMAX=0", "RCPTMAX=x", "RCPTMAX", "RCPTMAX=1000000", "XRCPTMAX=1"])
+def test_limits_that_make_no_sense_are_none(relay, words):
+    with Sink(offers=(f"LIMITS {words}",)) as sink:
+        r = relay(smart(sink.port))
+        claim = r.deliver("a@example.net,b@example.net")
+        assert [r.result(claim, i)[0] for i in (0, 1)] == [DELIVERED] * 2 and len(sink.received) == 1
+
+
 # ---- the bytes of a message ----
 
 class RawSink:
