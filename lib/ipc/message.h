@@ -164,7 +164,8 @@ enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_
 enum ipc_op {
 	/*
 	 * master, auth, queue, relay: control asks each. Rows: what each finds worth telling;
-	 * master has one per process, named by its field "process".
+	 * master has one per process, named by its field "process". Besides, a row for each limit:
+	 * limit, value (as configured), now (how much is used, if that can be said), struck.
 	 */
 	IPC_OP_STATUS = 1,
 	IPC_OP_RELOAD = 2, /* master; ends when the new configuration is in force, or why not */

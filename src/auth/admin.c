@@ -8,6 +8,7 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "door.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "operation.h"
@@ -91,6 +92,35 @@ static void add_number(struct ipc_list_builder *row, const char *key, uint64_t v
 			   &(struct rec_field){slice_str(key), IPC_FIELD_NUMBER, slice_str(text)});
 }
 
+struct limit_rows {
+	struct admin *admin;
+	uint64_t id;
+};
+
+static void send_limit(void *arg, const struct door_row *limit)
+{
+	const struct limit_rows *rows = arg;
+	uint8_t kind = strchr(limit->now, '.') == NULL ? IPC_FIELD_NUMBER : IPC_FIELD_TEXT;
+	struct ipc_list_builder row;
+	struct msg_op_row msg = {.id = rows->id};
+
+	ipc_list_begin(&row, OPERATION_ROW_MAX);
+	(void)ipc_list_add(
+		&row, IPC_REC_field,
+		&(struct rec_field){SLICE_LIT("limit"), IPC_FIELD_TEXT, slice_str(limit->limit)});
+	(void)ipc_list_add(
+		&row, IPC_REC_field,
+		&(struct rec_field){SLICE_LIT("value"), IPC_FIELD_TEXT, slice_str(limit->value)});
+	if (limit->now[0] != '\0')
+		(void)ipc_list_add(
+			&row, IPC_REC_field,
+			&(struct rec_field){SLICE_LIT("now"), kind, slice_str(limit->now)});
+	add_number(&row, "struck", limit->struck);
+	msg.fields = ipc_list_view(&row);
+	tell(rows->admin, IPC_OP_ROW, &msg);
+	ipc_list_release(&row);
+}
+
 static void send_status(struct admin *admin, const struct operation *operation)
 {
 	struct auth *auth = admin->auth;
@@ -114,6 +144,7 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	msg.fields = ipc_list_view(&row);
 	tell(admin, IPC_OP_ROW, &msg);
 	ipc_list_release(&row);
+	door_rows(auth->door, send_limit, &(struct limit_rows){admin, operation->id});
 }
 
 /* What the change means for those who are logged in, before the operator hears of it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "door.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,6 @@
 enum {
 	/* What all smtpd processes may have at the door beside the sessions that are let in. */
 	WAITING_MAX = 65536,
-	VALUE_MAX = 32,
 	LOAD_EVERY = 2000, /* ms at least between two looks at the load */
 };
 
@@ -291,4 +291,106 @@ void door_configure(struct door *door, const struct config *config)
 struct admission *door_admission(struct door *door)
 {
 	return door->admission;
+}
+
+/* ---- for the operator ------------------------------------------------------------------------ */
+
+struct report {
+	void (*row)(void *arg, const struct door_row *row);
+	void *arg;
+};
+
+static void tell(const struct report *report, const char *limit, const char *value, int64_t now,
+		 uint64_t struck)
+{
+	struct door_row row = {.limit = limit, .struck = struck};
+
+	(void)snprintf(row.value, sizeof(row.value), "%s", value);
+	if (now >= 0)
+		(void)snprintf(row.now, sizeof(row.now), "%" PRId64, now);
+	report->row(report->arg, &row);
+}
+
+/* 0 is no limit. */
+static void tell_number(const struct report *report, const char *limit, uint64_t value, int64_t now,
+			uint64_t struck)
+{
+	char text[24] = "off";
+
+	if (value != 0)
+		(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	tell(report, limit, text, now, struck);
+}
+
+static void tell_time(const struct report *report, const char *limit, uint64_t ms, uint64_t struck)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), ms % 1000 == 0 ? "%" PRIu64 "s" : "%" PRIu64 "ms",
+		       ms % 1000 == 0 ? ms / 1000 : ms);
+	tell(report, limit, text, -1, struck);
+}
+
+static void tell_load(const struct door *door, const struct report *report)
+{
+	struct door_row row = {.limit = "refuse_load", .struck = door->load_struck};
+	uint32_t load = os_load(), limit = door->load_limit;
+
+	if (limit == 0)
+		(void)snprintf(row.value, sizeof(row.value), "off");
+	else
+		(void)snprintf(row.value, sizeof(row.value), "%u.%02u", limit / 100, limit % 100);
+	(void)snprintf(row.now, sizeof(row.now), "%u.%02u", load / 100, load % 100);
+	report->row(report->arg, &row);
+}
+
+/* Those that are decided here. */
+static void tell_door(const struct door *door, const struct config_limits *limits,
+		      const struct report *report)
+{
+	struct admission_use use;
+	char text[64];
+
+	admission_use(door->admission, &use);
+	tell_number(report, "sessions", limits->sessions, use.sessions,
+		    use.struck[ADMISSION_SESSIONS]);
+	tell_number(report, "sessions_per_source", per_source(limits), use.highest_source,
+		    use.struck[ADMISSION_PER_SOURCE]);
+	tell_number(report, "sessions_per_account", limits->sessions_per_account,
+		    use.highest_account, use.struck[ADMISSION_PER_ACCOUNT]);
+	(void)snprintf(text, sizeof(text), "%u%%: %u may be not logged in",
+		       limits->sessions_reserve, limits->sessions - reserve(limits));
+	tell(report, "sessions_reserve", text, use.strangers, use.struck[ADMISSION_RESERVE]);
+	tell_number(report, "connection_rate", limits->connection_rate, use.waiting,
+		    use.struck[ADMISSION_RATE]);
+	tell_number(report, "connection_rate_per_source", limits->connection_rate_per_source, -1,
+		    use.struck[ADMISSION_SOURCE_RATE]);
+	tell_load(door, report);
+}
+
+void door_rows(const struct door *door, void (*row)(void *arg, const struct door_row *row),
+	       void *arg)
+{
+	const struct config *config = auth_config(door->auth);
+	const struct config_limits *limits = &config->limits;
+	const struct config_timeouts *timeouts = &config->timeouts;
+	const struct report report = {row, arg};
+	const uint64_t *struck = door->struck;
+	char text[64];
+
+	tell_door(door, limits, &report);
+	tell_number(&report, "bad_recipients", limits->bad_recipients, -1,
+		    struck[IPC_LIMIT_BAD_RECIPIENTS]);
+	tell_number(&report, "errors", limits->errors, -1, struck[IPC_LIMIT_ERRORS]);
+	tell_number(&report, "recipients", limits->recipients, -1, struck[IPC_LIMIT_RECIPIENTS]);
+	tell_number(&report, "message_size", limits->message_size, -1,
+		    struck[IPC_LIMIT_MESSAGE_SIZE]);
+	tell_number(&report, "min_rate", limits->min_rate, -1, struck[IPC_LIMIT_MIN_RATE]);
+	(void)snprintf(text, sizeof(text), "command %" PRIu64 "s, data_block %" PRIu64 "s",
+		       timeouts->command / 1000, timeouts->data_block / 1000);
+	tell(&report, "timeouts", text, -1, struck[IPC_LIMIT_TIMEOUTS]);
+	tell_time(&report, "timeouts.login", timeouts->login, struck[IPC_LIMIT_LOGIN_TIME]);
+	tell_time(&report, "timeouts.handshake", timeouts->handshake,
+		  struck[IPC_LIMIT_HANDSHAKE_TIME]);
+	tell(&report, "descriptors", "of the system", -1, struck[IPC_LIMIT_DESCRIPTORS]);
 }

@@ -14,7 +14,6 @@ struct auth;
 struct config;
 struct door;
 struct front;
-struct ipc_list_builder;
 
 struct door *door_new(struct auth *auth);
 void door_free(struct door **door); /* when the fronts are gone */
@@ -30,13 +29,12 @@ enum err door_struck(struct front *front, const struct msg_struck *msg);
 void door_logged_in(struct front *front, uint64_t session);
 void door_drop_front(struct front *front);
 
-/* Rows of STATUS: calls row for each limit. value: as in the configuration; struck: how often. */
+/* A limit as the operator sees it. */
 struct door_row {
 	const char *limit;
-	const char *value;
-	uint64_t now;
-	bool has_now; /* now means something: how much of the limit is used at present */
-	uint64_t struck;
+	char value[64];  /* as configured, or what it comes to */
+	char now[24];    /* how much of it is used; "": that cannot be said */
+	uint64_t struck; /* how often since the start */
 };
 void door_rows(const struct door *door, void (*row)(void *arg, const struct door_row *row),
 	       void *arg);

@@ -291,11 +291,35 @@ static int by_process(const void *a, const void *b)
 	return master_x != master_y ? (int)master_y - (int)master_x : strcmp(x, y);
 }
 
-void answer_merge(struct answer *answer)
+/* Limits are rows of their own, behind all others and in the order in which they came. */
+static bool is_limit(const struct row *row)
 {
-	size_t kept = 0;
+	return row_value(row, "limit") != NULL;
+}
+
+/* Puts the rows of limits last; how many others there are. */
+static size_t part_limits(struct answer *answer)
+{
+	struct row *limits = mem_array(answer->count, sizeof(struct row));
+	size_t kept = 0, count = 0;
 
 	for (size_t i = 0; i < answer->count; i++) {
+		if (is_limit(&answer->rows[i]))
+			limits[count++] = answer->rows[i];
+		else
+			answer->rows[kept++] = answer->rows[i];
+	}
+	for (size_t i = 0; i < count; i++)
+		answer->rows[kept + i] = limits[i];
+	mem_free(limits);
+	return kept;
+}
+
+void answer_merge(struct answer *answer)
+{
+	size_t kept = 0, lines = part_limits(answer), limits = answer->count - lines;
+
+	for (size_t i = 0; i < lines; i++) {
 		struct row *row = &answer->rows[i];
 		size_t same = 0;
 
@@ -309,8 +333,23 @@ void answer_merge(struct answer *answer)
 			move_field(&answer->rows[same], &row->fields[n]);
 		mem_free(row->fields);
 	}
-	answer->count = kept;
 	qsort(answer->rows, kept, sizeof(struct row), by_process);
+	for (size_t i = 0; i < limits; i++)
+		answer->rows[kept + i] = answer->rows[lines + i];
+	answer->count = kept + limits;
+}
+
+/* A line for each process, then the table of limits, if any told of them. */
+static void show_lines(const struct answer *answer, FILE *out)
+{
+	size_t i = 0;
+
+	for (; i < answer->count && !is_limit(&answer->rows[i]); i++)
+		show_line(&answer->rows[i], out);
+	if (i == answer->count)
+		return;
+	fputc('\n', out);
+	show_table(answer->rows + i, answer->count - i, out);
 }
 
 void show_rows(const struct answer *answer, enum show_form form, bool json, const char *nothing,
@@ -330,8 +369,7 @@ void show_rows(const struct answer *answer, enum show_form form, bool json, cons
 		show_table(answer->rows, answer->count, out);
 		break;
 	case SHOW_LINES:
-		for (size_t i = 0; i < answer->count; i++)
-			show_line(&answer->rows[i], out);
+		show_lines(answer, out);
 		break;
 	case SHOW_PASSWORD:
 		if (row_value(&answer->rows[0], "password") != NULL)

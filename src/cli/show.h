@@ -14,7 +14,8 @@ enum show_form {
 			*/
 	SHOW_PASSWORD, /* only a password that was made: what was done is said otherwise; JSON:
 			  object */
-	SHOW_LINES,    /* a line per row: process, then its fields in words; JSON: an array */
+	SHOW_LINES,    /* a line per row: process, then its fields in words, and a table of those
+			  with a field "limit"; JSON: an array */
 };
 
 /* nothing: what is said when there are no rows. Untrusted text is escaped for the terminal. */

@@ -5,6 +5,7 @@
 
 #include "accept.h"
 #include "auth_link.h"
+#include "conduct.h"
 #include "etrn.h"
 #include "os/log.h"
 #include "refusals.h"
@@ -39,7 +40,13 @@ void events_log_refusal(const struct session *session, const struct refusal *ref
 
 void events_refuse(struct session *session, const struct refusal *refusal)
 {
+	char reply[64];
+
 	events_log_refusal(session, refusal);
+	snprintf(reply, sizeof(reply), "%u %s %s", refusal->code,
+		 refusal->status != NULL ? refusal->status : "", refusal->text);
+	conduct_refused(session, refusal->recipient.len > 0 ? SLICE_LIT("RCPT TO:") : SLICE_LIT(""),
+			slice_str(reply));
 	smtp_server_answer(session->server, refusal->code, refusal->status, refusal->text);
 }
 
@@ -68,6 +75,8 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 static void closed(struct session *session, const char *reason)
 {
 	session->state = SESSION_CLOSING;
+	if (reason != NULL && slice_is_nocase(slice_str(reason), "too many errors"))
+		auth_link_struck(session->smtpd->auth, IPC_LIMIT_ERRORS);
 	if (reason == NULL || reason[0] == '\0' || session->end_logged ||
 	    !refusals_logged(session->smtpd->refusals, session->client))
 		return;
@@ -110,6 +119,7 @@ void events_handle(struct session *session, const struct smtp_server_event *even
 		break;
 	case SMTP_SERVER_REFUSED:
 		machine_refused(session, event);
+		conduct_refused(session, event->text, event->reply);
 		break;
 	case SMTP_SERVER_AUTH_CANCEL:
 		cancel_auth(session);
@@ -131,7 +141,7 @@ void events_handle(struct session *session, const struct smtp_server_event *even
 		transaction_mail(session, event->mail);
 		break;
 	case SMTP_SERVER_RCPT:
-		transaction_rcpt(session, event->rcpt);
+		conduct_rcpt(session, event->rcpt);
 		break;
 	case SMTP_SERVER_DATA:
 		transaction_data(session);

@@ -8,6 +8,7 @@
 #include "auth_link.h"
 #include "base/base32.h"
 #include "base/mem.h"
+#include "conduct.h"
 #include "events.h"
 #include "first.h"
 #include "names_link.h"
@@ -166,6 +167,19 @@ void session_turn_away(struct session *session, unsigned code, const char *statu
 	session_close(session, code, status, text);
 }
 
+/* Which limit it was. */
+static void note_time_over(const struct session *session, int64_t now)
+{
+	struct auth_link *auth = session->smtpd->auth;
+
+	if (session->state == SESSION_HANDSHAKE)
+		auth_link_struck(auth, IPC_LIMIT_HANDSHAKE_TIME);
+	else if (session->login_by != 0 && session->login == NULL && now >= session->login_by)
+		auth_link_struck(auth, IPC_LIMIT_LOGIN_TIME);
+	else if (session->state == SESSION_OPEN)
+		auth_link_struck(auth, IPC_LIMIT_TIMEOUTS);
+}
+
 static void time_over(void *arg)
 {
 	struct session *session = arg;
@@ -183,6 +197,7 @@ static void time_over(void *arg)
 			     "STARTTLS on port 587, or TLS from the start (\"SSL/TLS\")");
 		return;
 	}
+	note_time_over(session, now);
 	if (session->state == SESSION_HANDSHAKE)
 		log_no_tls(session, "the TLS handshake took too long");
 	/* Whoever does not take our last words has had them. */
@@ -339,6 +354,11 @@ static void read_some(struct session *session)
 		most = len > most ? len : most;
 		if (is_tls_hello(session, scratch, len))
 			break;
+		if (!conduct_bytes(session, len)) {
+			session_turn_away(session, 421, "4.4.2", "Too slow; closing",
+					  "the message came slower than limits.min_rate");
+			break;
+		}
 		smtp_server_set_time(session->server, os_wall_ms());
 		smtp_server_feed(session->server, slice_of(scratch, len));
 		session_pump(session);
@@ -399,6 +419,8 @@ void session_pump(struct session *session)
 	session->pumping = false;
 	if (any && session->state == SESSION_OPEN)
 		renew_deadline(session);
+	conduct_turn(session,
+		     may_read(session) && smtp_server_phase(session->server) == SMTP_PHASE_BODY);
 	if (session->state == SESSION_CLOSING)
 		set_deadline(session, CLOSING_TIME);
 	if (buf_len(smtp_server_output(session->server)) > 0 || session->state != SESSION_OPEN)
@@ -537,6 +559,7 @@ void session_end(struct session *session)
 	if (session->auth_pending)
 		auth_link_cancel(session->smtpd->auth, session);
 	transaction_drop(session);
+	conduct_release(session);
 	events_forget_login(session);
 	queue_link_unstall(session->smtpd->queue, session);
 	smtp_server_free(&session->server);

@@ -17,9 +17,11 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "policy/pace.h"
 
 struct front;
 struct login;
+struct smtp_rcpt;
 struct smtp_server;
 struct smtp_server_options;
 struct smtpd;
@@ -59,6 +61,11 @@ struct session {
 	int64_t deadline; /* loop_now after which it is over */
 	int64_t timer_at; /* when the timer fires; 0: not set */
 	int64_t login_by; /* 0: need not log in */
+	/* Of conduct.c. */
+	struct pace pace;
+	struct timer *slow;           /* runs while a recipient is held; NULL: never needed */
+	const struct smtp_rcpt *held; /* whose answer comes a second late */
+	uint32_t bad_recipients;
 	uint32_t mark_round;
 	char client[SESSION_CLIENT_MAX];
 	char log_id[SESSION_LOG_ID + 1];

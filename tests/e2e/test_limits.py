@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from support.postern import PASSWORD, Postern
+from support.postern import CONF, PASSWORD, Postern
 from support.process import wait_for
 from support.raw import Raw
 
@@ -144,3 +144,98 @@ def test_refuse_load():
         server.configure(limits="refuse_load = 100000")
         server.command("reload", check=True)
         inside(server.submission, 1).socket.close()
+
+
+def struck(server, limit):
+    rows = [row for row in server.json("status") if row.get("limit") == limit]
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def test_status_shows_each_limit():
+    with Postern(limits="sessions = 40  sessions_per_source = 2  connection_rate = 100") as server:
+        held = [inside(server.submission, 1), inside(server.submission, 2, "alice")]
+        held.append(inside(server.submission, 1))
+        assert Raw(server.submission, source=source(1)).greeting.startswith("421")
+        assert struck(server, "sessions") == {"process": "auth", "limit": "sessions", "value": "40", "now": 3, "struck": 0}
+        row = struck(server, "sessions_per_source")
+        assert (row["value"], row["now"], row["struck"]) == ("2", 2, 1), row
+        assert struck(server, "sessions_per_account")["now"] == 1
+        assert struck(server, "sessions_reserve")["now"] == 2
+        assert float(struck(server, "refuse_load")["now"]) >= 0
+        names = {row["limit"] for row in server.json("status") if "limit" in row}
+        assert names >= {"connection_rate", "connection_rate_per_source", "bad_recipients", "errors", "recipients",
+                         "message_size", "min_rate", "timeouts", "timeouts.login", "timeouts.handshake",
+                         "descriptors"}, names
+        text = server.command("status", check=True).stdout
+        assert "sessions_per_source" in text and "limit" in text and "struck" in text, text
+        close(held)
+
+
+def test_bad_recipients_slow_down():
+    """After two refused ones each answer to RCPT takes a second: for good addresses, too, and for nothing else."""
+    with Postern(limits="bad_recipients = 2", settings='accept_for = {{ "ours.example" }}') as server:
+        raw = Raw(server.mta)
+        raw.command("EHLO client.example", 250)
+        raw.command("MAIL FROM:<x@far.example>", 250)
+        started = time.monotonic()
+        for n in range(2):
+            raw.command(f"RCPT TO:<x{n}@elsewhere.example>", 5)
+        assert time.monotonic() - started < 0.9
+        raw.send(b"RCPT TO:<a@ours.example>\r\nRCPT TO:<x@elsewhere.example>\r\nRCPT TO:<b@ours.example>\r\n")
+        started, took = time.monotonic(), []
+        for code in ["250", "55", "250"]:
+            assert raw.reply().startswith(code)
+            took.append(time.monotonic() - started)
+        assert all(at >= 0.95 * (n + 1) for n, at in enumerate(took)), took
+        started = time.monotonic()
+        raw.command("NOOP", 250)
+        assert time.monotonic() - started < 0.9
+        raw.socket.close()
+        wait_for(lambda: struck(server, "bad_recipients")["struck"] == 3, "three late answers")
+
+
+def test_a_client_that_waits_for_a_slow_answer_may_go():
+    with Postern(limits="bad_recipients = 1", settings='accept_for = {{ "ours.example" }}') as server:
+        for reset in [False, True]:
+            raw = Raw(server.mta)
+            raw.command("EHLO client.example", 250)
+            raw.command("MAIL FROM:<x@far.example>", 250)
+            raw.command("RCPT TO:<x@elsewhere.example>", 5)
+            raw.send(b"RCPT TO:<a@ours.example>\r\n" + (b"RSET\r\nQUIT\r\n" if reset else b""))
+            if reset:
+                assert [raw.reply()[:3] for _ in range(3)] == ["250", "250", "221"]
+            raw.socket.close()
+        with Raw(server.mta) as raw:
+            raw.command("EHLO client.example", 250)
+
+
+def test_d3_a_hundred_thousand_recipients():
+    """500 are taken, all others are told 452, the session lives, and one message goes out."""
+    count = 100_000
+    with Postern(settings='accept_for = {{ "ours.example" }}') as server:
+        raw = inside(server.submission, 1, "alice")
+        raw.command("MAIL FROM:<alice@example.org>", 250)
+        codes, at = {}, 0
+        while at < count:
+            part = range(at, min(at + 500, count))
+            raw.send("".join(f"RCPT TO:<r{n}@ours.example>\r\n" for n in part))
+            for _ in part:
+                reply = raw.reply()
+                codes[reply[:9]] = codes.get(reply[:9], 0) + 1
+            at += 500
+        assert codes == {"250 2.1.5": 500, "452 4.5.3": count - 500}, codes
+        raw.command("DATA", 354)
+        assert raw.command("From: alice@example.org\r\n\r\nhello\r\n.").startswith("250")
+        raw.socket.close()
+        wait_for(lambda: struck(server, "recipients")["struck"] == count - 500, "the count of refusals")
+
+
+def test_c18_time_to_log_in_is_counted():
+    with Postern(conf=CONF + "timeouts {{ login = 1s  handshake = 1s }}\n") as server:
+        quiet, half = Raw(server.submission), Raw(server.submissions, greet=False)
+        half.send(b"\x16\x03\x01\x02\x00\x01")
+        assert quiet.line().startswith("421 4.4.2 No login within the time")
+        wait_for(lambda: struck(server, "timeouts.login")["struck"] == 1, "the count")
+        wait_for(lambda: struck(server, "timeouts.handshake")["struck"] == 1, "the count")
+        close([quiet, half])
