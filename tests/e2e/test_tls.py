@@ -89,6 +89,23 @@ def test_b7_tls_after_a_clear_login_starts_anew(clear):
     raw.command("MAIL FROM:<alice@example.org>", 250)
 
 
+def test_b7_behind_a_balancer_the_device_counts_and_not_the_balancer():
+    port, = free_ports(1)
+    routes = (ROUTES + 'listen "printers" {{{{ address = "127.0.0.1:{0}"  proxy_from = "127.0.0.1"\n'
+              '  clear_auth_from = {{{{ "192.0.2.7", "127.0.0.1" }}}} }}}}\n').format(port)
+    with Postern(routes=routes) as running:
+        for device, named in [("192.0.2.7", True), ("192.0.2.8", False)]:
+            raw = Raw(port, greet=False)
+            raw.send(f"PROXY TCP4 {device} 192.0.2.1 4711 587\r\n")
+            assert raw.reply().startswith("220 ")
+            assert ("AUTH" in raw.command("EHLO printer.example", 250)) == named
+            if named:
+                raw.login("alice", PASSWORD)
+                assert running.wait_event("login", client=device)["tls"] == "none"
+            else:
+                raw.command("AUTH PLAIN AGFsaWNlAHdyb25n", 538)
+
+
 @pytest.mark.parametrize("network, words", [
     ("127.0.0.2", None), ("192.0.2.0/24", None), ("2001:db8::/64", None),
     ("10.0.0.0/8", "is a wide network (more than /24)"), ("2001:db8::/32", "is a wide network (more than /64)"),

@@ -2,6 +2,7 @@
 """What a man in the middle, a scanner and a client that breaks off do to TLS, against the real server."""
 import base64
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -222,8 +223,12 @@ def files_of(server):
     return sorted(p for p in (server.folder / "state").rglob("*") if p.is_file())
 
 
-def cut(server, data, reset, listener):
-    """Sends the beginning of a message and breaks the connection off."""
+def cut(server, data, reset, listener, chunk=None):
+    """
+    Sends the beginning of a message and breaks the connection off. chunk: by BDAT, of this size, and
+    not by DATA.
+    """
+    ready = "rcpt" if chunk else "data"
     if listener == "mta":
         plain = socket.create_connection(("127.0.0.1", server.mta), PATIENCE)
         raw = Raw.__new__(Raw)
@@ -232,12 +237,15 @@ def cut(server, data, reset, listener):
         raw.command("EHLO client.example", 250)
         raw.command("MAIL FROM:<cut@elsewhere.example>", 250)
         raw.command("RCPT TO:<bob@ours.example>", 250)
-        raw.command("DATA", 354)
+        if not chunk:
+            raw.command("DATA", 354)
         session, plain = raw, raw.socket
     else:
         plain = socket.create_connection(("127.0.0.1", server.submissions), PATIENCE)
         session = hello.Layered(plain, lax())
-        advance(session, "data")
+        advance(session, ready)
+    if chunk:
+        session.send(b"BDAT %d LAST\r\n" % chunk)
     session.send(data)
     if reset:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -255,18 +263,22 @@ def cut(server, data, reset, listener):
 
 
 @pytest.mark.parametrize("listener", ["submissions", "mta"])
-def test_b6_a_message_cut_off_is_none(server, alive, listener):
-    """At every 97th byte of 2 KiB and at each of the last ones, by FIN and by RST."""
+@pytest.mark.parametrize("chunked", [False, True], ids=["data", "bdat"])
+def test_b6_a_message_cut_off_is_none(server, alive, listener, chunked):
+    """
+    At every 97th byte of 2 KiB and at each of the last ones, by FIN and by RST; with
+    POSTERN_EVERY_BYTE set at each byte.
+    """
     whole = mail.message(subject="b6", body=b"The quick brown fox jumps over the lazy dog. 0123456789\r\n" * 33)
-    whole += b"\r\n.\r\n"
+    whole += b"" if chunked else b"\r\n.\r\n"
     assert 2000 < len(whole) < 2300
     before, files = len(server.captured()), files_of(server)
     accepted = len(server.events("accepted"))
-    places = sorted({*range(0, len(whole), 97), *range(len(whole) - 7, len(whole))})
+    step = 1 if os.environ.get("POSTERN_EVERY_BYTE") else 97
+    places = sorted({*range(0, len(whole), step), *range(len(whole) - 7, len(whole))})
     for n, place in enumerate(places):
-        cut(server, whole[:place], reset=n % 2 == 0, listener=listener)
-        if place >= len(whole) - 7:
-            cut(server, whole[:place], reset=n % 2 == 1, listener=listener)
+        for reset in [True, False] if step == 1 or place >= len(whole) - 7 else [n % 2 == 0]:
+            cut(server, whole[:place], reset, listener, len(whole) if chunked else None)
     with Raw(server.submission) as raw:
         raw.starttls()
         raw.command("QUIT", 221)

@@ -105,3 +105,10 @@ def test_a8_tls_hello_where_it_begins_in_clear(server, listener):
     assert lines[0].startswith(b"220 ") and lines[1] == b"421 4.7.0 This port begins in clear; use STARTTLS", got
     assert len(lines) == 3 and lines[2] == b"", got
     assert "it should use STARTTLS, or a port with implicit TLS (465)" in reason(server, listener, before)
+
+
+def test_silence_is_ten_seconds_if_nothing_else_is_said():
+    with Postern() as running:
+        begun = time.monotonic()
+        assert talk(running.submissions, b"") == EXPECTS_TLS
+        assert 9 < time.monotonic() - begun < 14.5, "before the time for a handshake is over"
