@@ -40,8 +40,11 @@ bool crowd_count(struct crowd *crowd, struct slice client, int64_t now)
 	if (crowd->same + crowd->others < CROWD_ROUND)
 		return false;
 	found = crowd->same > CROWD_ROUND * CROWD_PERCENT / 100 && now >= crowd->not_before;
-	if (found)
-		crowd->not_before = now + CROWD_PAUSE;
 	crowd->same = crowd->others = 0;
 	return found;
+}
+
+void crowd_told(struct crowd *crowd, int64_t now)
+{
+	crowd->not_before = now + CROWD_PAUSE;
 }

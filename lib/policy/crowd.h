@@ -28,8 +28,10 @@ struct crowd {
 void crowd_init(struct crowd *crowd);
 /*
  * One more connection from this address; now: ms, monotonic. True: crowd->client is nearly
- * everybody, and that is worth saying.
+ * everybody, and that was not told lately.
  */
 bool crowd_count(struct crowd *crowd, struct slice client, int64_t now);
+/* It was worth telling: there is no finding for CROWD_PAUSE. */
+void crowd_told(struct crowd *crowd, int64_t now);
 
 #endif

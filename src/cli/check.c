@@ -271,6 +271,8 @@ static void check_networks(const struct config *config)
 			    "passwords may go over the wire in clear");
 		check_width(listen->name, "tls_legacy_from", &listen->tls_legacy_from,
 			    "TLS as weak as of 1999 is allowed");
+		check_width(listen->name, "proxy_from", &listen->proxy_from,
+			    "whoever connects from there says which address he has");
 	}
 }
 

@@ -90,7 +90,7 @@ static struct session *waiting(const struct auth_link *link, uint64_t id)
 }
 
 static void log_login(const struct session *session, const char *event, struct slice account,
-		      struct slice mechanism, struct slice reason)
+		      struct slice mechanism, struct slice reason, const char *reply)
 {
 	const char *version = stream_version(session->stream);
 
@@ -100,7 +100,7 @@ static void log_login(const struct session *session, const char *event, struct s
 		  LOG_TEXT_IF("client_name", session->client_name),
 		  LOG_SLICE_IF("account", account), LOG_SLICE_IF("mech", mechanism),
 		  LOG_TEXT("tls", version[0] != '\0' ? version : "none"),
-		  LOG_SLICE_IF("reason", reason));
+		  LOG_SLICE_IF("reason", reason), LOG_TEXT_IF("reply", reply));
 }
 
 static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
@@ -114,7 +114,7 @@ static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
 	session->auth_pending = false;
 	login_free(&session->login);
 	session->login = login_new(msg);
-	log_login(session, "login", msg->account, msg->mechanism, SLICE_LIT(""));
+	log_login(session, "login", msg->account, msg->mechanism, SLICE_LIT(""), "");
 	smtp_server_auth_ok(session->server);
 	session_resume(session);
 }
@@ -124,14 +124,17 @@ static void fail(struct session *session, const struct msg_auth_fail *msg)
 	unsigned code = msg->code >= 400 && msg->code <= 599 ? msg->code : 454;
 	char status[17];
 	char text[513];
+	char reply[560];
 
 	session->auth_pending = false;
 	if (slice_copy(msg->status, status, sizeof(status)) != ERR_OK ||
 	    slice_copy(msg->text, text, sizeof(text)) != ERR_OK)
 		return; /* cannot be: the decoder has checked lengths and NULs */
+	/* The code is what tells a wrong password (535) from a fault of ours (454). */
+	snprintf(reply, sizeof(reply), "%u %s %s", code, status, text);
 	if (refusals_logged(session->smtpd->refusals, session->client))
 		log_login(session, "login-failed", msg->account, slice_str(session->mechanism),
-			  msg->reason);
+			  msg->reason, reply);
 	smtp_server_auth_fail(session->server, code, status, text);
 	session_resume(session);
 }

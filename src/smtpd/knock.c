@@ -53,9 +53,9 @@ static void turn_away(struct knocks *knocks, struct knock *knock, const char *re
 		(void)net_send(knock->fd, words.ptr, words.len, &sent);
 	net_close(&knock->fd);
 	if (refusals_logged(knocks->smtpd->refusals, knock->client))
-		log_event(LOG_WARNING, "connect-refused", LOG_TEXT("client", knock->client),
+		log_event(LOG_WARNING, "connect-refused",
 			  LOG_TEXT("listener", knock->front->listener),
-			  LOG_SLICE("reason", reason));
+			  LOG_TEXT("client", knock->client), LOG_SLICE("reason", reason));
 	sessions_release(knocks->smtpd->sessions, knock->id);
 	forget(knocks, knock);
 }

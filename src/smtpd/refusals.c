@@ -89,6 +89,7 @@ void refusals_count(struct refusals *refusals, const char *client)
 	    is_loopback(client) || net_read(slice_str(client), 0, &address) != ERR_OK ||
 	    !net_is_private(&address))
 		return;
+	crowd_told(&refusals->crowd, loop_now(refusals->smtpd->loop));
 	log_event(
 		LOG_WARNING, "note", LOG_TEXT("client", refusals->crowd.client),
 		LOG_TEXT(

@@ -209,3 +209,29 @@ def test_d14_proxy_health_checks_are_no_news(unpacked, server):
                 time.sleep(0.05)  # while the checks go on
     fresh = [line for line in server.log().splitlines()[known:] if "connect-refused" in line]
     assert not fresh, fresh
+
+
+def test_m8_a_crowd_behind_one_private_address_is_told_once():
+    with Behind(settings="smtpd_processes = 1") as server:
+        def visit(client, count):
+            for _ in range(count):
+                with Raw(server.values["behind"], greet=False) as raw:
+                    raw.send(f"PROXY TCP4 {client} 192.0.2.25 40000 587\r\n")
+                    assert raw.reply().startswith("220")
+        visit("203.0.113.77", 600)  # a public address may well be one busy client
+        assert not server.events("note", client="203.0.113.77")
+        visit("172.17.0.1", 1100)
+        (note,) = wait_for(lambda: server.events("note", client="172.17.0.1"), lambda: server.tail())
+        assert "PROXY" in note["text"] and "per source" in note["text"]
+
+
+@pytest.mark.parametrize("network, words", [
+    ("10.42.0.1", None), ("10.0.0.0/8", "is a wide network"), ("0.0.0.0/0", "is EVERYBODY"), ("::/0", "is EVERYBODY")])
+def test_d14_proxy_check_warns_of_wide_networks(network, words):
+    listener = f'listen "wide" {{{{ address = "127.0.0.1:{free_ports(1)[0]}"  proxy_from = "{network}" }}}}'
+    stopped = Postern(routes=listener, accounts=())
+    checked = stopped.command("check")
+    stopped.discard()
+    assert checked.returncode == 0, checked.stderr
+    assert (f'note: listen "wide": proxy_from = {network}' in checked.stderr) == (words is not None), checked.stderr
+    assert words is None or words in checked.stderr, checked.stderr

@@ -109,10 +109,13 @@ static unsigned found(struct crowd *crowd, unsigned count, unsigned nth, int64_t
 		char client[32];
 
 		snprintf(client, sizeof(client), "203.0.113.%u", i % 200);
-		times += crowd_count(crowd,
-				     nth != 0 && i % nth == 0 ? slice_str(client)
-							      : SLICE_LIT("172.17.0.1"),
-				     now);
+		if (crowd_count(crowd,
+				nth != 0 && i % nth == 0 ? slice_str(client)
+							 : SLICE_LIT("172.17.0.1"),
+				now)) {
+			times++;
+			crowd_told(crowd, now);
+		}
 	}
 	return times;
 }
