@@ -79,6 +79,11 @@ void server_bdat(struct smtp_server *server, struct slice args, const char *erro
 		server_ask(server, SMTP_SERVER_DATA, SLICE_LIT(""));
 }
 
+void server_bdat_fail(struct smtp_server *server, const char *reply)
+{
+	fail(server, reply, false);
+}
+
 void server_bdat_agreed(struct smtp_server *server)
 {
 	server->transaction->chunked = true;

@@ -8,11 +8,13 @@
 
 void server_cmd_data(struct smtp_server *server, struct slice args, struct slice line)
 {
+	static const char *const mixed = "503 5.5.1 DATA cannot follow BDAT; send RSET";
+
 	(void)args;
 	if (server->transaction->chunked) {
-		/* RFC 3030 4.2: the client must begin anew. */
-		server_drop_transaction(server);
-		server_refuse(server, "503 5.5.1 DATA cannot follow BDAT; send RSET", line);
+		/* RFC 3030 2: the client must begin anew. */
+		server_bdat_fail(server, mixed);
+		server_refuse(server, mixed, line);
 	} else if (server->transaction->recipients == 0) {
 		server_refuse_mildly(server, "554 5.5.1 No valid recipients", line);
 	} else {

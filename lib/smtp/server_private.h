@@ -181,6 +181,8 @@ bool server_chunk(struct smtp_server *server, struct smtp_server_event *event_ou
 /* The caller's answers to the first chunk. */
 void server_bdat_agreed(struct smtp_server *server);
 void server_bdat_refused(struct smtp_server *server, const char *reply);
+/* The message under way has failed for good: this is also said to its further chunks. */
+void server_bdat_fail(struct smtp_server *server, const char *reply);
 /* There is no message in chunks any more, nor the memory of one that failed. */
 void server_bdat_forget(struct smtp_server *server);
 

@@ -119,7 +119,7 @@ static void tokens(void **state)
 }
 
 /* Every exchange that was begun and not judged is given up exactly once. */
-static void cancelled(void **state)
+static void i2_cancelled(void **state)
 {
 	static const char *const ends[] = {"*\r\n", "!\r\n", "YQ==\r\nNOOP\r\n", NULL};
 
@@ -268,7 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_exchanges),    cmocka_unit_test(tokens),
-		cmocka_unit_test(cancelled),        cmocka_unit_test(long_lines),
+		cmocka_unit_test(i2_cancelled),     cmocka_unit_test(long_lines),
 		cmocka_unit_test(strings),          cmocka_unit_test(nothing_shown),
 		cmocka_unit_test(no_mechanism_now), cmocka_unit_test(late_answers),
 	};

@@ -131,7 +131,7 @@ static void check(struct slice bytes, size_t cut, bool logged_in)
 }
 
 /* A1: every string over {CR, LF, dot, NUL, a} up to length 7, before a payload of commands. */
-static void end_of_data_exhaustive(void **state)
+static void a1_end_of_data_exhaustive(void **state)
 {
 	static const char alphabet[] = {'\r', '\n', '.', '\0', 'a'};
 
@@ -154,7 +154,7 @@ static void end_of_data_exhaustive(void **state)
 }
 
 /* The sequences that were published in 2023 and 2024. */
-static void published_smuggling(void **state)
+static void a2_published_smuggling(void **state)
 {
 	static const struct {
 		const char *bytes;
@@ -187,7 +187,7 @@ static void published_smuggling(void **state)
 }
 
 /* bare_newline = "refuse" refuses those who are logged in, too. */
-static void repair_turned_off(void **state)
+static void a2_repair_turned_off(void **state)
 {
 	struct peer peer;
 
@@ -201,7 +201,7 @@ static void repair_turned_off(void **state)
 }
 
 /* A NUL at each place of a header. */
-static void nul_everywhere(void **state)
+static void a3_nul_everywhere(void **state)
 {
 	char text[] = "Subject: hello\r\n\r\nbody\r\n.\r\n";
 
@@ -227,7 +227,7 @@ static uint32_t next_random(uint32_t *seed)
 }
 
 /* A5: what is stuffed by the sender comes out as it was. */
-static void dots_round_trip(void **state)
+static void a5_dots_round_trip(void **state)
 {
 	static const char *const pieces[] = {"\r\n", ".", "..", "a", ".\r\n", "xyz", "\r\n.", ". "};
 	uint32_t seed = 7;
@@ -271,7 +271,7 @@ static void dots_round_trip(void **state)
 }
 
 /* A10: long lines pass unchanged up to the bound, and are refused past it. */
-static void long_lines(void **state)
+static void a10_long_lines(void **state)
 {
 	static const struct {
 		size_t len;
@@ -392,12 +392,12 @@ static void empty_messages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(end_of_data_exhaustive),
-		cmocka_unit_test(published_smuggling),
-		cmocka_unit_test(repair_turned_off),
-		cmocka_unit_test(nul_everywhere),
-		cmocka_unit_test(dots_round_trip),
-		cmocka_unit_test(long_lines),
+		cmocka_unit_test(a1_end_of_data_exhaustive),
+		cmocka_unit_test(a2_published_smuggling),
+		cmocka_unit_test(a2_repair_turned_off),
+		cmocka_unit_test(a3_nul_everywhere),
+		cmocka_unit_test(a5_dots_round_trip),
+		cmocka_unit_test(a10_long_lines),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(drops_for_any_cut),
 		cmocka_unit_test(empty_messages),

@@ -28,7 +28,7 @@ static void open_greeted(struct peer *peer, unsigned flags)
 }
 
 /* A control in a command makes it none, and nothing of the line is done. */
-static void controls_in_commands(void **state)
+static void a3_controls_in_commands(void **state)
 {
 	(void)state;
 	for (int c = 0; c < 0x20; c++) {
@@ -46,7 +46,7 @@ static void controls_in_commands(void **state)
 }
 
 /* A line ends at CR LF and nowhere else. */
-static void bare_ends_in_commands(void **state)
+static void a2_bare_ends_in_commands(void **state)
 {
 	static const char *const lines[] = {"NOOP\nMAIL FROM:<a@b>\r\n",
 					    "NOOP\rMAIL FROM:<a@b>\r\n",
@@ -68,7 +68,7 @@ static void bare_ends_in_commands(void **state)
 }
 
 /* A8: who is no mail client is sent away by the first byte that tells. */
-static void strangers(void **state)
+static void a8_strangers(void **state)
 {
 	static const struct {
 		const char *bytes;
@@ -117,7 +117,7 @@ static void strangers(void **state)
 }
 
 /* Later in the session another protocol's verb ends it too; another unknown one does not. */
-static void strangers_later(void **state)
+static void a8_strangers_later(void **state)
 {
 	struct peer peer;
 
@@ -145,7 +145,7 @@ static void odd_names(void **state)
 }
 
 /* A7: what must be last in its group is. */
-static void groups(void **state)
+static void a7_groups(void **state)
 {
 	static const struct {
 		const char *before;
@@ -192,7 +192,7 @@ static void groups(void **state)
 }
 
 /* B1, B2: nothing said in clear lives on. */
-static void starttls(void **state)
+static void b3_starttls(void **state)
 {
 	static const char *const behind[] = {"NOOP\r\n", "EHLO evil\r\n", "x", "\n",
 					     "MAIL FROM:<evil@x>\r\n"};
@@ -285,7 +285,7 @@ static void flood(struct peer *peer, size_t count)
 }
 
 /* A9: an overlong line is thrown away as it comes. */
-static void endless_lines(void **state)
+static void a9_endless_lines(void **state)
 {
 	struct peer peer;
 
@@ -478,15 +478,15 @@ static void unread_replies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(controls_in_commands),
-		cmocka_unit_test(bare_ends_in_commands),
-		cmocka_unit_test(strangers),
-		cmocka_unit_test(strangers_later),
+		cmocka_unit_test(a3_controls_in_commands),
+		cmocka_unit_test(a2_bare_ends_in_commands),
+		cmocka_unit_test(a8_strangers),
+		cmocka_unit_test(a8_strangers_later),
 		cmocka_unit_test(odd_names),
-		cmocka_unit_test(groups),
-		cmocka_unit_test(starttls),
+		cmocka_unit_test(a7_groups),
+		cmocka_unit_test(b3_starttls),
 		cmocka_unit_test(starttls_refused),
-		cmocka_unit_test(endless_lines),
+		cmocka_unit_test(a9_endless_lines),
 		cmocka_unit_test(line_bounds),
 		cmocka_unit_test(too_many_errors),
 		cmocka_unit_test(same_for_any_cut),

@@ -139,7 +139,7 @@ static void check(const char *before, const char *line, const char *start)
 	peer_close(&peer);
 }
 
-static void tables(void **state)
+static void d2_tables(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(mails) / sizeof(mails[0]); i++)
@@ -177,7 +177,7 @@ static void what_the_caller_sees(void **state)
 	peer_close(&peer);
 }
 
-static void too_many_recipients(void **state)
+static void d3_too_many_recipients(void **state)
 {
 	struct peer peer;
 
@@ -305,9 +305,9 @@ static void answer_421(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tables),
+		cmocka_unit_test(d2_tables),
 		cmocka_unit_test(what_the_caller_sees),
-		cmocka_unit_test(too_many_recipients),
+		cmocka_unit_test(d3_too_many_recipients),
 		cmocka_unit_test(resets),
 		cmocka_unit_test(closing),
 		cmocka_unit_test(greeting_refused),
