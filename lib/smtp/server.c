@@ -126,6 +126,7 @@ bool server_spoke_early(struct smtp_server *server)
 {
 	if (smtp_framer_rest(&server->framer).len == 0)
 		return false;
+	server_hint(server, "the client does not wait for a reply that it has to wait for");
 	server_refuse_and_end(server, "554 5.5.0 You spoke before it was your turn", SLICE_LIT(""),
 			      "unauthorised pipelining");
 	return true;

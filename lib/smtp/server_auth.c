@@ -62,6 +62,29 @@ static const char *not_now(const struct smtp_server *server)
 	return NULL;
 }
 
+/* What the client did wrong, in words for the log. */
+static const char *hint_of(const char *error)
+{
+	static const struct {
+		const char *start;
+		const char *hint;
+	} hints[] = {
+		{"503 5.7.0", "the client logs in on a listener without logins: in its settings, "
+			      "the port is to be 587 (STARTTLS) or 465 (SSL/TLS)"},
+		{"538", "the client logs in without TLS: turn on STARTTLS in its settings, or name "
+			"its network in clear_auth_from"},
+		{"503 5.5.1 Send EHLO", "the client logs in before it says EHLO"},
+		{"504", "the client wants to log in with a mechanism that is not offered"},
+		{"501 5.5.2", "what the client sends as its name or password is not base64"},
+		{"501 5.7.0", "the client broke the login off: most often it has no password"},
+	};
+
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (slice_starts(slice_str(error), hints[i].start))
+			return hints[i].hint;
+	return "";
+}
+
 void server_cmd_auth(struct smtp_server *server, struct slice args, struct slice line)
 {
 	size_t name_len = slice_find(args, ' ');
@@ -78,6 +101,7 @@ void server_cmd_auth(struct smtp_server *server, struct slice args, struct slice
 		error = "501 5.5.2 This is not base64";
 	if (error != NULL) {
 		server_auth_forget(server);
+		server_hint(server, hint_of(error));
 		server_refuse(server, error, shown);
 		return;
 	}
@@ -91,6 +115,7 @@ static void give_up(struct smtp_server *server, const char *reply)
 	server_auth_forget(server);
 	server_enter(server, SERVER_COMMAND);
 	server->pending |= PENDING_AUTH_CANCEL;
+	server_hint(server, hint_of(reply));
 	server_refuse(server, reply, SLICE_LIT(""));
 }
 

@@ -121,6 +121,7 @@ static void end_chunk(struct smtp_server *server)
 			server_end_dropped(server);
 			return;
 		}
+		server_hint(server, server_drop_hint(transaction->drop));
 		fail(server, transaction->drop, false);
 	}
 	if (server->chunk_refusal != NULL) {

@@ -189,11 +189,15 @@ static bool first_line_is_wrong(struct smtp_server *server)
 	size_t lf = slice_find(data, '\n');
 
 	if (!can_be_first_line(data)) {
+		server_hint(server,
+			    "the client does not speak SMTP: it may be a browser, a scan, or "
+			    "a program with the wrong port");
 		server_refuse_and_end(server, "421 4.7.0 This is a mail server",
 				      slice_head(data, lf), "not SMTP");
 		return true;
 	}
 	if (lf < data.len && data.ptr[lf - 1] != '\r') {
+		server_hint(server, "the client ends its lines with LF alone");
 		server_refuse_and_end(server, "500 5.5.2 Lines end with CR LF",
 				      slice_head(data, lf), "bare LF in the first line");
 		return true;
@@ -240,6 +244,19 @@ static const char *order_error(const struct smtp_server *server, const struct co
 	return NULL;
 }
 
+/* What the client did wrong, in words for the log. */
+static const char *order_hint(const char *error)
+{
+	struct slice code = slice_head(slice_str(error), 3);
+
+	if (slice_is(code, "530"))
+		return "the client does not log in: its settings lack user name and password, or "
+		       "\"the server requires authentication\"";
+	if (slice_is(code, "503"))
+		return "the client sends its commands in the wrong order";
+	return "";
+}
+
 /* Counts commands before login; true: there were too many. */
 static bool too_many_commands(struct smtp_server *server)
 {
@@ -261,6 +278,7 @@ static void dispatch(struct smtp_server *server, struct slice line)
 	const char *error;
 
 	if (command != NULL && (command->flags & CMD_ALIEN) != 0) {
+		server_hint(server, "the client speaks HTTP");
 		server_refuse_and_end(server, "421 4.7.0 This is a mail server", line, "not SMTP");
 		return;
 	}
@@ -276,10 +294,15 @@ static void dispatch(struct smtp_server *server, struct slice line)
 		return;
 	if (command == NULL) {
 		/* It may be a password that lost its AUTH: not shown. */
+		server_hint(server,
+			    "the client sent something that is no command; it is not shown, "
+			    "for it may be a password");
 		server_refuse(server, "500 5.5.1 Command unknown", SLICE_LIT(""));
 		return;
 	}
 	error = order_error(server, command, args);
+	if (error != NULL)
+		server_hint(server, order_hint(error));
 	if (chunk)
 		server_bdat(server, args, error, line);
 	else if (error == NULL)
@@ -323,9 +346,12 @@ bool server_command(struct smtp_server *server)
 	server->secret_lent = auth;
 	if (frame != SMTP_FRAME_LINE)
 		server_long_line(server, frame, "500 5.5.2 Line too long");
-	else if (has_control(line))
+	else if (has_control(line)) {
+		server_hint(server, slice_has_byte(line, '\n')
+					    ? "the client ends its lines with LF alone"
+					    : "there is a control character in the line");
 		server_refuse(server, "500 5.5.2 Control character in a command", SLICE_LIT(""));
-	else
+	} else
 		dispatch(server, without_trailing_blanks(line)); /* RFC 5321 4.1.1 */
 	return true;
 }

@@ -97,6 +97,20 @@ void server_body_bare(struct smtp_server *server, struct smtp_server_event *even
 	server_body_text(server, SLICE_LIT("\r\n"), event_out);
 }
 
+/* What is wrong with the message, in words for the log. */
+const char *server_drop_hint(const char *reply)
+{
+	struct slice code = slice_head(slice_str(reply), 3);
+
+	if (slice_is(code, "521"))
+		return "lines of the message end with LF or CR alone, or it holds a NUL: only "
+		       "those "
+		       "who are logged in have line ends repaired (limits.bare_newline)";
+	if (slice_is(code, "552"))
+		return "limits.message_size is the most that is taken";
+	return "the setting limits.long_lines rules this";
+}
+
 void server_body_nul(struct smtp_server *server)
 {
 	server_drop_body(server, "521 5.5.2 The message holds a NUL", true);
@@ -106,6 +120,7 @@ void server_end_dropped(struct smtp_server *server)
 {
 	const char *reply = server->transaction->drop;
 
+	server_hint(server, server_drop_hint(reply));
 	if (server->transaction->drop_closes) {
 		server_refuse_and_end(server, reply, SLICE_LIT(""),
 				      "bare CR, LF or NUL in a message");

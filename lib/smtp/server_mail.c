@@ -144,7 +144,8 @@ void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice
 		hint = address_hint(wrong, args);
 	}
 	if (error != NULL) {
-		server_hint(server, hint);
+		if (hint[0] != '\0')
+			server_hint(server, hint);
 		server_refuse(server, error, line);
 		return;
 	}
@@ -170,14 +171,15 @@ void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice
 		wrong = parse_path(server, args, transaction->mail.terms.utf8, false, &rcpt.address,
 				   &rest);
 		error = address_refusal(wrong, false);
+		server_hint(server, address_hint(wrong, args));
 		if (error == NULL)
 			error = server_take_params(server, rest, &transaction->mail, &rcpt);
-		server_hint(server, address_hint(wrong, args));
 	}
 	if (error != NULL) {
 		server_refuse(server, error, line);
 	} else if (transaction->recipients >= server->options.recipients) {
 		/* Not counted: a client may try any number and send again to the rest. */
+		server_hint(server, "limits.recipients is the most that one message may have");
 		server_refuse_mildly(server, "452 4.5.3 Too many recipients", line);
 	} else {
 		transaction->rcpt = rcpt;

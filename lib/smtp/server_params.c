@@ -415,8 +415,10 @@ static const char *take_param(struct taking *taking, const struct param *known, 
 	while (known[i].keyword != NULL && !slice_is_nocase(keyword, known[i].keyword))
 		i++;
 	if (known[i].keyword == NULL ||
-	    (known[i].extension != 0 && !server_has(taking->server, known[i].extension)))
+	    (known[i].extension != 0 && !server_has(taking->server, known[i].extension))) {
+		server_hint(taking->server, "the client uses an extension that was not offered");
 		return "555 5.5.4 A parameter is not known here";
+	}
 	if ((*seen & 1u << i) != 0)
 		return "501 5.5.4 A parameter is given twice";
 	*seen |= 1u << i;

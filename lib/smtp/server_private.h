@@ -169,6 +169,7 @@ void server_body_bare(struct smtp_server *server, struct smtp_server_event *even
 void server_body_nul(struct smtp_server *server);
 /* The message will be refused with this when it ends; closes: and the session with it. */
 void server_drop_body(struct smtp_server *server, const char *reply, bool closes);
+const char *server_drop_hint(const char *reply);
 /* The end of a message that is refused. */
 void server_end_dropped(struct smtp_server *server);
 

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "smtp/server.h"
 
-enum { TEXT_MAX = 1 << 20, MECHANISMS_MAX = 128 };
+enum { TEXT_MAX = 1 << 20, MECHANISMS_MAX = 128, CUTS_MAX = 2000 };
 
 #define NOW INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
 
@@ -17,6 +17,8 @@ struct replay {
 	const char *path;
 	unsigned line;     /* of the file */
 	size_t step;       /* bytes the client sends at a time */
+	size_t cut;        /* of all it sends, where it makes a pause; 0: nowhere */
+	size_t sent;       /* bytes so far */
 	struct slice rest; /* of the file */
 	struct smtp_server_options options;
 	char mechanisms[MECHANISMS_MAX];
@@ -40,7 +42,8 @@ static void fail(struct replay *replay, const char *format, ...)
 	if (replay->failed)
 		return;
 	replay->failed = true;
-	fprintf(stderr, "%s:%u: (%zu bytes at a time) ", replay->path, replay->line, replay->step);
+	fprintf(stderr, "%s:%u: (%zu bytes at a time, a pause at %zu) ", replay->path, replay->line,
+		replay->step, replay->cut);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -325,9 +328,12 @@ static bool pull(struct replay *replay)
 		struct slice part = slice_head(buf_data(&replay->pending), replay->step);
 
 		part = slice_head(part, smtp_server_room(replay->server));
+		if (replay->sent < replay->cut)
+			part = slice_head(part, replay->cut - replay->sent);
 		if (part.len == 0)
 			return false;
 		smtp_server_feed(replay->server, part);
+		replay->sent += part.len;
 		buf_consume(&replay->pending, part.len);
 	}
 	if (replay->closed)
@@ -587,11 +593,13 @@ static void do_line(struct replay *replay, struct slice line, bool *client_spoke
 }
 
 /* One pass over the file. true: as it should be. *whole_out: it is not to be cut. */
-static bool replay_once(const char *path, struct slice file, size_t step, bool *whole_out)
+static bool replay_once(const char *path, struct slice file, size_t step, size_t cut,
+			bool *whole_out, size_t *sent_out)
 {
 	struct replay replay = {
 		.path = path,
 		.step = step,
+		.cut = cut,
 		.rest = file,
 		.options = {.hostname = "mail.example.org",
 			    .auth = SMTP_AUTH_REQUIRED,
@@ -623,6 +631,7 @@ static bool replay_once(const char *path, struct slice file, size_t step, bool *
 	buf_release(&replay.pending);
 	buf_release(&replay.event);
 	*whole_out = replay.whole;
+	*sent_out = replay.sent;
 	return !replay.failed;
 }
 
@@ -631,8 +640,8 @@ static bool replay_file(const char *path)
 	static const size_t steps[] = {1, 2, 3, 5, 7, 64};
 	char *text = mem_alloc(TEXT_MAX);
 	FILE *file = fopen(path, "rb");
+	size_t len, sent, unused;
 	bool whole, ok;
-	size_t len;
 
 	if (file == NULL) {
 		fprintf(stderr, "%s: cannot be read\n", path);
@@ -641,9 +650,12 @@ static bool replay_file(const char *path)
 	}
 	len = fread(text, 1, TEXT_MAX, file);
 	fclose(file);
-	ok = replay_once(path, slice_of(text, len), TEXT_MAX, &whole);
+	ok = replay_once(path, slice_of(text, len), TEXT_MAX, 0, &whole, &sent);
 	for (size_t i = 0; ok && !whole && i < sizeof(steps) / sizeof(steps[0]); i++)
-		ok = replay_once(path, slice_of(text, len), steps[i], &whole);
+		ok = replay_once(path, slice_of(text, len), steps[i], 0, &whole, &unused);
+	/* And in two at every place. */
+	for (size_t cut = 1; ok && !whole && cut < sent && cut <= CUTS_MAX; cut++)
+		ok = replay_once(path, slice_of(text, len), TEXT_MAX, cut, &whole, &unused);
 	mem_free(text);
 	return ok;
 }
