@@ -127,7 +127,7 @@ static bool follow_embedded(enum embedded *at, uint32_t *value, unsigned *digits
 	if (code == '}') {
 		*at = EMBEDDED_NONE;
 		return *digits >= 2 && *value <= 0x10ffff && (*value < 0xd800 || *value > 0xdfff) &&
-		       *value >= 0x20 && *value != 0x7f && !utf8_is_unsafe(*value);
+		       !utf8_is_unsafe(*value);
 	}
 	*value = *value * 16 + (uint32_t)(digit > 0 ? digit : 0);
 	return digit >= 0 && ++*digits <= 6;

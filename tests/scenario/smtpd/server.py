@@ -27,7 +27,7 @@ smtpd_processes = 1
 accept_for = {{ "example.org", "*.ours.example" }}
 listen "mta"         {{ address = "127.0.0.1:25"   tls = "starttls"  auth = "optional" }}
 listen "submission"  {{ address = "127.0.0.1:587"  tls = "starttls"  auth = "required" }}
-listen "submissions" {{ address = "127.0.0.1:465"  tls = "implicit"  auth = "required" }}
+listen "submissions" {{ address = "127.0.0.1:465"  tls = "implicit"  auth = "required"  etrn = yes }}
 tls {{ certificate = "{folder}/cert.pem"  key = "{folder}/key.pem" }}
 log {{ format = "json" }}
 {settings}
