@@ -262,7 +262,8 @@ void job_taken(struct job *job, struct connection *connection)
 		.recipients = job->addresses,
 		.recipient_count = open,
 		.size = delivery->size,
-		.body_8bit = delivery->flags & IPC_MAIL_8BIT,
+		/* RFC 6531 3.1, 8: what was sent with SMTPUTF8 may hold UTF-8, its header too. */
+		.body_8bit = (delivery->flags & (IPC_MAIL_8BIT | IPC_MAIL_UTF8)) != 0,
 		.terms = delivery->terms,
 		.by_seconds = terms_seconds_left(job),
 	};

@@ -18,6 +18,7 @@ struct world {
 	struct smtp_client *client;
 	uint32_t seed;
 	bool lmtp;
+	bool tls;
 	bool dead;
 	bool in_transaction;
 	bool sending; /* BODY_WANTED came, the body is not ended */
@@ -55,6 +56,32 @@ static void check_output(struct world *world)
 	buf_release(out);
 }
 
+/* What the server must be able to do: refused before a byte leaves if it cannot. */
+static void add_demands(struct world *world, struct smtp_client_envelope *envelope)
+{
+	struct smtp_client_envelope demanding = *envelope;
+	size_t before = buf_len(smtp_client_output(world->client));
+	bool fits = true;
+	enum err err;
+
+	if (chance(world, 4) == 0) {
+		demanding.sender = SLICE_LIT("\xc3\xa9@b.example");
+		fits = smtp_client_offers(world->client, "SMTPUTF8");
+	}
+	if (chance(world, 4) == 0) {
+		demanding.terms.require_tls = true;
+		fits = fits && (world->lmtp ||
+				(world->tls && smtp_client_offers(world->client, "REQUIRETLS")));
+	}
+	if (fits) {
+		*envelope = demanding;
+		return;
+	}
+	err = smtp_client_send(world->client, &demanding);
+	HOLDS(err == ERR_SYNTAX || err == ERR_DENIED);
+	HOLDS(buf_len(smtp_client_output(world->client)) == before);
+}
+
 static void start(struct world *world)
 {
 	static struct smtp_client_envelope envelope;
@@ -77,6 +104,8 @@ static void start(struct world *world)
 			  .envid = chance(world, 2) != 0 ? SLICE_LIT("Q+2B1") : SLICE_LIT(""),
 			  .auth = chance(world, 2) != 0 ? SLICE_LIT("<>") : SLICE_LIT("")},
 	};
+	add_demands(world, &envelope);
+	HOLDS(smtp_client_limit(world->client, "RCPTMAX") != 0);
 	HOLDS(smtp_client_idle(world->client));
 	memset(world->finals, 0, sizeof(world->finals));
 	world->in_transaction = true;
@@ -110,6 +139,7 @@ static void handle(struct world *world, const struct smtp_client_event *event)
 	switch (event->type) {
 	case SMTP_CLIENT_STARTTLS:
 		smtp_client_tls_done(world->client);
+		world->tls = true;
 		break;
 	case SMTP_CLIENT_AUTH:
 	case SMTP_CLIENT_CHALLENGE:
@@ -186,6 +216,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.auth = (flags & 16) != 0,
 	};
 
+	world.tls = options.tls_on;
 	world.client = smtp_client_new(&options);
 	while (!world.dead && slice_split(&rest, FUZZ_RECORD_END, &record)) {
 		if (world.sending && chance(&world, 8) != 0)

@@ -118,6 +118,36 @@ static void private_addresses(void **state)
 	assert_true(net_is_private(&address));
 }
 
+static void loopback(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} cases[] = {{"127.0.0.1", true},
+		     {"127.255.255.255", true},
+		     {"::1", true},
+		     {"::ffff:127.0.0.1", true},
+		     {"126.255.255.255", false},
+		     {"128.0.0.1", false},
+		     {"10.0.0.1", false},
+		     {"::", false},
+		     {"::2", false},
+		     {"::ffff:10.0.0.1", false},
+		     {"::127.0.0.1", false},
+		     {"0.0.0.0", false},
+		     {"64:ff9b::7f00:1", false}};
+	struct net_address address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(net_read(slice_str(cases[i].text), 25, &address), ERR_OK);
+		if (net_is_loopback(&address) != cases[i].is)
+			fail_msg("%s", cases[i].text);
+	}
+	assert_int_equal(net_read_local("/run/lmtp", &address), ERR_OK);
+	assert_true(net_is_loopback(&address));
+}
+
 static void listen_addresses(void **state)
 {
 	static const struct {
@@ -288,9 +318,13 @@ static void parts_and_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reading_and_printing), cmocka_unit_test(private_addresses),
-		cmocka_unit_test(listen_addresses),     cmocka_unit_test(connecting),
-		cmocka_unit_test(local_sockets),        cmocka_unit_test(parts_and_descriptors),
+		cmocka_unit_test(reading_and_printing),
+		cmocka_unit_test(private_addresses),
+		cmocka_unit_test(loopback),
+		cmocka_unit_test(listen_addresses),
+		cmocka_unit_test(connecting),
+		cmocka_unit_test(local_sockets),
+		cmocka_unit_test(parts_and_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
