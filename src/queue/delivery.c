@@ -389,6 +389,16 @@ void deliveries_withdraw(struct deliveries *deliveries, int64_t destination, uin
 	}
 }
 
+void deliveries_dropped(struct deliveries *deliveries, int64_t destination, uint64_t key,
+			uint32_t n)
+{
+	struct delivery *delivery = dispatch_find(deliveries->dispatch, destination, key);
+
+	for (uint32_t i = 0; delivery != NULL && i < delivery->row_count; i++)
+		if (delivery->rows[i].n == n)
+			delivery->rows[i].dropped = true;
+}
+
 struct dispatch *deliveries_dispatch(struct deliveries *deliveries)
 {
 	return deliveries->dispatch;

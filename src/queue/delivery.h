@@ -28,6 +28,7 @@ struct delivery_row {
 	uint8_t state;
 	bool at_dot;  /* the final dot is on its way */
 	bool settled; /* it has a result */
+	bool dropped; /* the operator dropped it meanwhile: nothing is said about it any more */
 };
 
 struct delivery {
@@ -64,6 +65,9 @@ struct dispatch *deliveries_dispatch(struct deliveries *deliveries);
 /* The rows of this message at this destination were changed by the operator: nothing of it starts.
  */
 void deliveries_withdraw(struct deliveries *deliveries, int64_t destination, uint64_t key);
+/* Recipient n of it was dropped: a result that is on its way, or being settled, makes no report. */
+void deliveries_dropped(struct deliveries *deliveries, int64_t destination, uint64_t key,
+			uint32_t n);
 /* Looks for something to do at the end of this iteration. */
 void deliveries_poke(struct deliveries *deliveries);
 

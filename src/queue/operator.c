@@ -231,6 +231,9 @@ static void apply(struct operation *operation)
 		if (row->touched) {
 			deliveries_withdraw(queue->deliveries, row->row.destination, row->row.key);
 			writer_change(queue->writer, &change);
+			if (operation->op == IPC_OP_QUEUE_DROP)
+				deliveries_dropped(queue->deliveries, row->row.destination,
+						   row->row.key, row->row.n);
 			any = true;
 		}
 		if (row->touched || operation->op == IPC_OP_QUEUE_RETRY)

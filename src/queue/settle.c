@@ -194,9 +194,18 @@ static void send_bounce(struct settlement *s)
 	mem_free(list);
 }
 
+/* What was dropped while relay, or the disk, was at it: its sender hears nothing. */
+static void forget_dropped(struct settlement *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->items[i].row->dropped)
+			s->items[i].bounce = false;
+}
+
 /* All that belongs to one commit is handed in without a break. */
 static void commit(struct settlement *s)
 {
+	forget_dropped(s);
 	send_bounce(s);
 	for (size_t i = 0; i < s->count; i++)
 		change(s, &s->items[i]);

@@ -129,11 +129,38 @@ static void result_of_an_unknown_claim(void **state)
 	world_shut_down(world);
 }
 
+/* The operator drops it while relay has it, and the server refuses it: nobody is told. */
+static void dropped_before_it_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct msg_deliver deliver;
+	struct msg_results_ack ack;
+	char text[1024];
+	uint8_t status;
+
+	(void)world_mail(world, "bob@one.example eve@one.example", small);
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	(void)world_op(world, IPC_OP_QUEUE_DROP, "", "to", "eve", &status, text);
+	assert_string_equal(text, "1 recipient dropped");
+	deliver.destination = SLICE_LIT("one.example"); /* the message is gone by now */
+	refuse(world, &deliver, 1);
+	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
+	assert_false(end_wait(&world->relay, IPC_DELIVER, 300, &deliver));
+	/* The other one was not dropped. */
+	refuse(world, &deliver, 0);
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	assert_int_equal(deliver.mail.sender.len, 0);
+	assert_true(slice_search(deliver.body, SLICE_LIT("bob@one.example")) < deliver.body.len);
+	assert_true(slice_search(deliver.body, SLICE_LIT("eve@one.example")) == deliver.body.len);
+	world_shut_down(world);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(refused_while_the_body_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(result_of_an_unknown_claim, setup, teardown),
+		cmocka_unit_test_setup_teardown(dropped_before_it_is_refused, setup, teardown),
 	};
 
 	if (argc != 2)
