@@ -33,23 +33,44 @@ static bool any_hides_ascii(struct slice text)
 	return false;
 }
 
+/* What ends an addr-spec; a colon only outside of an address literal. */
+static bool ends_spec(char c, bool literal)
+{
+	switch (c) {
+	case ' ':
+	case '\t':
+	case '\r':
+	case '\n':
+	case '(':
+	case ')':
+	case '<':
+	case '>':
+	case ',':
+	case ';':
+	case '"':
+	case '\\':
+		return true;
+	case ':':
+		return !literal;
+	default:
+		return false;
+	}
+}
+
 /* Takes what could be an addr-spec: up to a blank or a character that ends one. */
 static bool take_spec(struct slice *rest, struct slice *spec_out)
 {
 	struct slice start = *rest;
 	bool literal = false;
+	size_t len;
 
 	if (scan_peek(*rest) == '"' && !scan_quoted(rest))
 		return false;
-	while (rest->len > 0) {
-		char c = rest->ptr[0];
-
-		if (c == '[' || c == ']')
-			literal = c == '[';
-		else if (c == ':' ? !literal : slice_has_byte(SLICE_LIT(" \t\r\n()<>,;\"\\"), c))
-			break;
-		*rest = slice_skip(*rest, 1);
+	for (len = 0; len < rest->len && !ends_spec(rest->ptr[len], literal); len++) {
+		if (rest->ptr[len] == '[' || rest->ptr[len] == ']')
+			literal = rest->ptr[len] == '[';
 	}
+	*rest = slice_skip(*rest, len);
 	*spec_out = slice_head(start, start.len - rest->len);
 	return spec_out->len > 0;
 }
@@ -75,6 +96,9 @@ static bool read_spec(const struct mailbox_list *list, struct mailbox *mailbox)
 	char whole[SMTP_LOCAL_MAX + 1 + SMTP_DOMAIN_MAX + 1];
 
 	mailbox->bare = list->qualify != NULL && is_local_alone(spec);
+	mailbox->address.len = 0;
+	if (list->shallow)
+		return mailbox->bare || slice_has_byte(spec, '@');
 	if (mailbox->bare) {
 		int len = snprintf(whole, sizeof(whole), "%.*s@%s", SLICE_ARG(spec), list->qualify);
 
@@ -149,15 +173,10 @@ static bool take_mailbox(struct mailbox_list *list, struct mailbox *mailbox)
 
 enum err mailbox_next(struct mailbox_list *list, struct mailbox *mailbox_out)
 {
-	struct mailbox mailbox;
-
 	if (list->started && list->rest.len == 0)
 		return ERR_EOF;
 	if (list->started)
 		list->rest = slice_skip(list->rest, 1); /* the comma */
 	list->started = true;
-	if (!take_mailbox(list, &mailbox))
-		return ERR_SYNTAX;
-	*mailbox_out = mailbox;
-	return ERR_OK;
+	return take_mailbox(list, mailbox_out) ? ERR_OK : ERR_SYNTAX;
 }

@@ -9,6 +9,7 @@
 
 static enum err print(const struct header_field *field, struct mailbox_list list, struct buf *out)
 {
+	struct slice domain = slice_str(list.qualify);
 	struct slice rest = field->whole;
 	struct mailbox mailbox;
 	enum err err = ERR_OK;
@@ -20,7 +21,9 @@ static enum err print(const struct header_field *field, struct mailbox_list list
 			continue;
 		err = buf_append_slice(out, slice_head(rest, until));
 		if (err == ERR_OK)
-			err = buf_printf(out, "@%s", list.qualify);
+			err = buf_append_byte(out, '@');
+		if (err == ERR_OK)
+			err = buf_append_slice(out, domain);
 		rest = slice_skip(rest, until);
 	}
 	return err != ERR_OK ? err : buf_append_slice(out, rest);
@@ -30,7 +33,7 @@ enum err qualify_print(const struct submission *submission, const struct header_
 		       struct buf *out, bool *changed_out)
 {
 	struct mailbox_list list = {
-		.rest = field->value, .qualify = submission->qualify, .utf8 = true};
+		.rest = field->value, .qualify = submission->qualify, .shallow = true};
 	struct mailbox_list again = list;
 	struct mailbox mailbox;
 	bool any = false;

@@ -5,8 +5,30 @@
 
 bool scan_is_atext(char c)
 {
-	return ascii_is_alnum(c) ||
-	       (c != '\0' && slice_has_byte(SLICE_LIT("!#$%&'*+-/=?^_`{|}~"), c));
+	switch (c) {
+	case '!':
+	case '#':
+	case '$':
+	case '%':
+	case '&':
+	case '\'':
+	case '*':
+	case '+':
+	case '-':
+	case '/':
+	case '=':
+	case '?':
+	case '^':
+	case '_':
+	case '`':
+	case '{':
+	case '|':
+	case '}':
+	case '~':
+		return true;
+	default:
+		return ascii_is_alnum(c);
+	}
 }
 
 char scan_peek(struct slice rest)
