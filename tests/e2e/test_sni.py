@@ -16,6 +16,7 @@ OLD = "127.0.0.9"
 ROUTES = """
 route "all" {{ via = "capture:{folder}/capture" }}
 certificate "wild" {{ certificate = "{folder}/wild/cert.pem"  key = "{folder}/wild/key.pem" }}
+certificate "tld" {{ certificate = "{folder}/tld/cert.pem"  key = "{folder}/tld/key.pem" }}
 certificate "exact" {{ certificate = "{folder}/exact/both.pem" }}
 """
 
@@ -37,6 +38,7 @@ def prepare(postern):
     (postern.folder / "live/README").write_text("This directory contains your keys and certificates.\n")
     (postern.folder / "live/empty").mkdir()
     certificate(postern.folder / "wild", "*.wild.example")
+    certificate(postern.folder / "tld", "*.example")
     exact = certificate(postern.folder / "exact", "exact.wild.example")
     (exact / "both.pem").write_bytes((exact / "key.pem").read_bytes() + (exact / "cert.pem").read_bytes())
     postern.own()
@@ -108,9 +110,9 @@ def test_b8_a_name_changes_nothing_of_what_is_allowed(server):
 
 def test_all_are_shown(server):
     rows = server.json("tls", "show")
-    assert [r["names"].split()[0] for r in rows] == ["mail.example.org", "*.wild.example", "exact.wild.example",
-                                                     "a.example", "b.example"]
-    assert len({r["fingerprint"] for r in rows}) == 5
+    assert [r["names"].split()[0] for r in rows] == ["mail.example.org", "*.wild.example", "localhost",
+                                                     "exact.wild.example", "a.example", "b.example"]
+    assert len({r["fingerprint"] for r in rows}) == 6
 
 
 def test_renewed_and_new_ones_are_taken_up(server):
