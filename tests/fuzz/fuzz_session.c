@@ -26,7 +26,9 @@
 #include "accept.h"
 #include "knock.h"
 #include "auth_link.h"
+#include "names_link.h"
 #include "queue_link.h"
+#include "refusals.h"
 #include "session.h"
 #include "sessions.h"
 #include "smtpd.h"
@@ -201,6 +203,8 @@ static void end(void)
 	queue_link_free(&smtpd->queue);
 	acceptor_free(&smtpd->acceptor);
 	sessions_free(&smtpd->sessions);
+	names_link_free(&smtpd->names);
+	refusals_free(&smtpd->refusals);
 	mem_free(smtpd);
 	loop_free(&the_world.loop);
 }
