@@ -67,7 +67,7 @@ static const char *address_hint(enum smtp_address_error error, struct slice args
 	if (args.len == 0 || args.ptr[0] != '<')
 		return "the client leaves out the angle brackets around the address";
 	if (bare_end(args) != 0)
-		return "the address has no domain; the setting \"qualify\" completes such "
+		return "the address has no domain; the setting submission.qualify completes such "
 		       "addresses";
 	return "";
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "smtp/server_private.h"
 
@@ -35,6 +36,36 @@ static bool is_nine_digits(struct slice text, uint64_t *value_out)
 	return text.len <= 9 && slice_number(text, UINT32_MAX, value_out) == ERR_OK;
 }
 
+/* A size as people say it. */
+static void print_size(struct buf *out, uint64_t bytes)
+{
+	uint64_t unit = bytes >= 1u << 20 ? 1u << 20 : 1u << 10;
+
+	if (bytes < 10u << 10)
+		buf_printf(out, "%llu bytes", (unsigned long long)bytes);
+	else
+		buf_printf(out, "%llu.%llu %s", (unsigned long long)(bytes / unit),
+			   (unsigned long long)(bytes % unit * 10 / unit),
+			   unit == 1u << 20 ? "MB" : "kB");
+}
+
+/* With the numbers, for the person who reads it in a mail program. */
+static const char *too_large(struct smtp_server *server, uint64_t size)
+{
+	struct buf text;
+
+	buf_init(&text, SMTP_ANSWER_MAX);
+	buf_append_str(&text, "552 5.3.4 The message has ");
+	print_size(&text, size);
+	buf_append_str(&text, ", the limit is ");
+	print_size(&text, server->options.message_size);
+	buf_append_str(&text, " (attachments grow by a third in mail)");
+	mem_free(server->refusal_text);
+	server->refusal_text = mem_strndup(buf_data(&text).ptr, buf_len(&text));
+	buf_release(&text);
+	return server->refusal_text;
+}
+
 static const char *take_size(const struct taking *taking, struct slice value)
 {
 	uint64_t limit = taking->server->options.message_size;
@@ -42,7 +73,7 @@ static const char *take_size(const struct taking *taking, struct slice value)
 	if (slice_number(value, UINT64_MAX, &taking->mail->size) != ERR_OK)
 		return bad_value;
 	if (limit != 0 && taking->mail->size > limit)
-		return "552 5.3.4 The message is larger than this server takes";
+		return too_large(taking->server, taking->mail->size);
 	return NULL;
 }
 
