@@ -75,7 +75,7 @@ static void refused_while_the_body_is_read(void **state)
 	for (int i = 0; i < MESSAGES; i++)
 		(void)world_mail(world, recipients, slice_of(text, SIZE));
 	relay_comes(world);
-	while (end_wait(&world->relay, IPC_DELIVER, 1000, &deliver)) {
+	while (end_wait(&world->relay, IPC_DELIVER, 4000, &deliver)) {
 		const struct msg_body_want want = {.claim = deliver.claim, .length = SIZE};
 		struct ipc_list list = deliver.recipients;
 		struct rec_recipient recipient;
