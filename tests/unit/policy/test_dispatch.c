@@ -102,7 +102,7 @@ static void never_more_than_a_quarter(void **state)
 	    (int)(dispatch_totals(dispatch).ready + dispatch_totals(dispatch).under_way));
 }
 
-static void one_probe_while_down(void **state)
+static void m9_one_probe_while_down(void **state)
 {
 	struct dispatch *dispatch = dispatch_new(&options);
 	struct dispatch_next n;
@@ -256,7 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(window_opens_with_success),
 		cmocka_unit_test(never_more_than_a_quarter),
-		cmocka_unit_test(one_probe_while_down),
+		cmocka_unit_test(m9_one_probe_while_down),
 		cmocka_unit_test(a_load_brings_back_nothing_old),
 		cmocka_unit_test(news_during_a_load_are_kept),
 		cmocka_unit_test(rest_of_a_message_comes_later),

@@ -211,7 +211,7 @@ static void end_world(struct world *w)
 	mem_free(w->messages);
 }
 
-static void dead_host_gets_one_probe(void **state)
+static void m9_dead_host_gets_one_probe(void **state)
 {
 	enum { DEAD = 100000, GOOD = 2000 };
 	struct world w = new_world(DEAD + GOOD, 3, 64);
@@ -305,7 +305,7 @@ static void random_weeks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(dead_host_gets_one_probe),
+		cmocka_unit_test(m9_dead_host_gets_one_probe),
 		cmocka_unit_test(a_slow_host_takes_only_its_share),
 		cmocka_unit_test(random_weeks),
 	};

@@ -27,7 +27,7 @@ static void pauses_grow_to_the_longest(void **state)
 	assert_true(retry_pause(&schedule, UINT32_MAX, 12345) > 0);
 }
 
-static void jitter_spreads(void **state)
+static void m9_jitter_spreads(void **state)
 {
 	uint64_t least = UINT64_MAX, most = 0;
 
@@ -65,7 +65,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pauses_grow_to_the_longest),
-		cmocka_unit_test(jitter_spreads),
+		cmocka_unit_test(m9_jitter_spreads),
 		cmocka_unit_test(odd_schedules_end),
 		cmocka_unit_test(expires),
 	};
