@@ -23,7 +23,8 @@
 #include "base/msgid.h"
 
 enum {
-	QUEUE_SCHEMA = 1,
+	QUEUE_SCHEMA = 2,
+	QUEUE_SCHEMA_MIN = 1,     /* an older one is brought to this version when it is opened */
 	QUEUE_INLINE_MAX = 65536, /* largest body from a client that lies in the database */
 	QUEUE_CHUNK = 65536,      /* of a body file: one checksum each */
 	/* Bodies in the database at most: our own bounces can be larger than a client's. */
@@ -39,6 +40,19 @@ enum {
 #define QUEUE_NEVER INT64_MAX
 /* The due time of what an operator holds. */
 #define QUEUE_HELD_DUE (INT64_MAX - 1)
+
+/*
+ * MT-PRIORITY (RFC 6710): a step above 0 counts as if the message had come so much earlier. Of what
+ * is due the earliest goes first, so nothing waits for ever behind what is urgent.
+ */
+#define QUEUE_PRIORITY_MS (10 * 60 * 1000)
+
+/* Bits of a row's notice: what the sender has been told about the delay. */
+enum queue_notice {
+	QUEUE_NOTICE_FIRST = 1 << 0,
+	QUEUE_NOTICE_AGAIN = 1 << 1,
+	QUEUE_NOTICE_BY = 1 << 2, /* that the time of DELIVERBY has passed */
+};
 
 enum queue_state { QUEUE_WAITING = 0, QUEUE_DEFERRED, QUEUE_UNCERTAIN, QUEUE_HELD };
 
@@ -57,6 +71,8 @@ struct queue_mail {
 	size_t body_len;
 };
 
+enum { QUEUE_BY_RETURN = 1, QUEUE_BY_NOTIFY = 2 };
+
 struct queue_envelope {
 	struct slice sender, account, log_id;
 	struct slice bounce; /* where bounces go; "" nowhere */
@@ -65,7 +81,7 @@ struct queue_envelope {
 	int64_t release_at; /* not tried before; 0: at once */
 	int64_t deliver_by; /* 0: no such wish */
 	uint8_t ret;
-	uint8_t by_mode; /* 0 none, 1 return, 2 notify */
+	uint8_t by_mode; /* 0 none, QUEUE_BY_RETURN, QUEUE_BY_NOTIFY */
 	bool by_trace;
 	uint8_t priority; /* 0 none, else 10 + the value asked for */
 	uint32_t count;
@@ -86,6 +102,16 @@ enum err queue_envelope_add(struct buf *out, const struct queue_recipient *recip
 enum err queue_envelope_read(struct slice encoded, struct queue_envelope *envelope_out);
 /* Takes the next recipient off *rest (envelope.recipients at first); false at the end. */
 bool queue_envelope_next(struct slice *rest, struct queue_recipient *recipient_out);
+/* Priority asked for: -9 to 9. */
+int queue_envelope_priority(const struct queue_envelope *envelope);
+/* When the recipients of a message are due at first: not before its release (RFC 4865). */
+int64_t queue_envelope_due(const struct queue_envelope *envelope, int64_t arrived);
+/*
+ * When somebody must look after the time to deliver by (RFC 2852): that time, the arrival if it
+ * lies before the release of a message that is to be returned; QUEUE_NEVER: it expires before.
+ */
+int64_t queue_envelope_deadline(const struct queue_envelope *envelope, int64_t arrived,
+				int64_t expires);
 /* The recipient numbered n; false if there is none. */
 bool queue_envelope_find(const struct queue_envelope *envelope, uint32_t n,
 			 struct queue_recipient *recipient_out);
@@ -103,6 +129,7 @@ struct queue_row {
 	uint32_t n;
 	uint32_t attempts;
 	enum queue_state state;
+	uint8_t notice; /* enum queue_notice */
 };
 
 /* What becomes of a row. */
@@ -112,6 +139,8 @@ struct queue_change {
 	bool end;     /* delivered, failed, dropped: the row goes */
 	bool in_file; /* the message's body is a file: it goes with the message */
 	bool force;   /* the operator's: else a row that is held stays held */
+	/* Only these bits are added to its notice, wherever it is; all else stays as it is. */
+	uint8_t notice;
 	/* Otherwise: */
 	int64_t due;
 	uint32_t attempts;
@@ -134,6 +163,12 @@ struct queue_destination {
 	int64_t first_due; /* reading: of its rows; QUEUE_NEVER none */
 };
 
+/* A message's time to deliver by. */
+struct queue_deadline {
+	int64_t at;
+	uint64_t key;
+};
+
 /* A message that failed its checksum: it goes to the table "damaged" with its rows. */
 struct queue_aside {
 	uint64_t key;
@@ -148,6 +183,7 @@ struct queue_writer;
 
 struct queue_report { /* what opening found, for the log */
 	bool created;
+	int upgraded_from;       /* the database was of this older schema; 0: it was not */
 	bool set_aside;          /* the database was damaged */
 	char aside_path[4096];   /* where the damaged one lies */
 	uint64_t salvaged, lost; /* messages that could and could not be read from it */
@@ -180,6 +216,9 @@ struct queue_batch {
 	size_t destination_count;
 	const struct queue_aside *asides;
 	size_t aside_count;
+	/* Of messages whose time to deliver by has been dealt with. */
+	const struct queue_deadline *deadlines;
+	size_t deadline_count;
 	bool want_keys; /* put another block aside */
 
 	/* Results, valid on ERR_OK. */
@@ -203,7 +242,7 @@ void queue_batch_release(struct queue_batch *batch); /* what the writer allocate
  * found. ERR_OK: it is gone for certain.
  */
 enum err queue_writer_overwrite(struct queue_writer *writer);
-/* Removes destinations that no recipient waits for. */
+/* Removes destinations that no recipient waits for, and deadlines of messages that are gone. */
 enum err queue_writer_tidy(struct queue_writer *writer);
 
 /* ---- bodies in files --------------------------------------------------------------------- */
@@ -246,9 +285,13 @@ struct queue_load {
 	int64_t destination;
 	struct slice name; /* instead of destination, if that is 0 */
 	uint64_t key;      /* only this message, due or not; 0: all that are due */
-	int64_t due;       /* up to and including */
-	size_t limit;      /* messages; of due ones at most 1000 rows each */
-	bool bodies;       /* load bodies that lie in the database */
+	/* Only these messages, due or not, upwards: one pass over the destination. NULL: see above.
+	 */
+	const uint64_t *keys;
+	size_t key_count;
+	int64_t due;  /* up to and including */
+	size_t limit; /* messages; of due ones at most 1000 rows each */
+	bool bodies;  /* load bodies that lie in the database */
 	/* The answer; queue_load_release frees what the caller did not take. */
 	struct queue_loaded *loaded;
 	size_t count;
@@ -290,6 +333,20 @@ struct queue_scan { /* zeroed at first; where the scan goes on */
  */
 enum err queue_reader_scan(struct queue_reader *reader, struct queue_scan *scan, size_t max,
 			   bool (*fn)(void *arg, const struct queue_view *view), void *arg);
+/*
+ * Up to max times to deliver by that are at or before now, and in *next_out the first that is
+ * later, or of those that found no room (QUEUE_NEVER: none).
+ */
+enum err queue_reader_deadlines(struct queue_reader *reader, int64_t now, size_t max,
+				struct queue_deadline *deadlines_out, size_t *count_out,
+				int64_t *next_out);
+/*
+ * Of the destination of this name: its number (0: there is none), how many recipients wait there
+ * that nobody holds, and up to max rows that were deferred and are due after now.
+ */
+enum err queue_reader_place(struct queue_reader *reader, struct slice name, int64_t now, size_t max,
+			    int64_t *destination_out, uint64_t *waiting_out,
+			    struct queue_row *rows_out, size_t *count_out);
 /* Rows in the whole queue: counted once, at start. */
 enum err queue_reader_count(struct queue_reader *reader, uint64_t *rows_out);
 /* Messages in the table "damaged". */

@@ -31,7 +31,10 @@ static const char schema[] =
 	"CREATE TABLE recipient(destination INTEGER NOT NULL, due INTEGER NOT NULL,"
 	" key INTEGER NOT NULL, n INTEGER NOT NULL, attempts INTEGER NOT NULL, state INTEGER NOT "
 	"NULL,"
-	" last TEXT NOT NULL, PRIMARY KEY(destination, due, key, n)) WITHOUT ROWID;"
+	" last TEXT NOT NULL, notice INTEGER NOT NULL DEFAULT 0,"
+	" PRIMARY KEY(destination, due, key, n)) WITHOUT ROWID;"
+	"CREATE TABLE deadline(at INTEGER NOT NULL, key INTEGER NOT NULL,"
+	" PRIMARY KEY(at, key)) WITHOUT ROWID;"
 	"CREATE TABLE damaged(key INTEGER PRIMARY KEY, found INTEGER NOT NULL, reason TEXT NOT "
 	"NULL,"
 	" random BLOB, arrived INTEGER, expires INTEGER, size INTEGER, flags INTEGER,"
@@ -40,6 +43,14 @@ static const char schema[] =
 	" n INTEGER NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY(key, destination, n)) WITHOUT "
 	"ROWID;"
 	"PRAGMA application_id=" APPLICATION_ID ";";
+
+/* From version 1: a column and a table, in no time however much waits. */
+static const char from_1[] = "BEGIN IMMEDIATE;"
+			     "ALTER TABLE recipient ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;"
+			     "CREATE TABLE deadline(at INTEGER NOT NULL, key INTEGER NOT NULL,"
+			     " PRIMARY KEY(at, key)) WITHOUT ROWID;"
+			     "UPDATE meta SET value=2 WHERE name='schema';"
+			     "COMMIT;";
 
 enum err queue_db_error(int rc)
 {
@@ -196,6 +207,15 @@ enum err queue_db_check_schema(struct queue_db *db, int64_t *version_out)
 		return ERR_CORRUPT;
 	if (err == ERR_OK && *version_out != QUEUE_SCHEMA)
 		return ERR_RANGE;
+	return err;
+}
+
+enum err queue_db_upgrade(struct queue_db *db)
+{
+	enum err err = queue_db_run(db, from_1);
+
+	if (err != ERR_OK && sqlite3_get_autocommit(db->db) == 0)
+		(void)queue_db_run(db, "ROLLBACK;");
 	return err;
 }
 

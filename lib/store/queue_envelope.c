@@ -168,6 +168,30 @@ enum err queue_envelope_read(struct slice encoded, struct queue_envelope *envelo
 	return ERR_OK;
 }
 
+int queue_envelope_priority(const struct queue_envelope *envelope)
+{
+	return envelope->priority == 0 ? 0 : (int)envelope->priority - 10;
+}
+
+int64_t queue_envelope_due(const struct queue_envelope *envelope, int64_t arrived)
+{
+	int priority = queue_envelope_priority(envelope);
+
+	if (envelope->release_at > arrived)
+		return envelope->release_at;
+	return priority > 0 ? arrived - (int64_t)priority * QUEUE_PRIORITY_MS : arrived;
+}
+
+int64_t queue_envelope_deadline(const struct queue_envelope *envelope, int64_t arrived,
+				int64_t expires)
+{
+	if (envelope->deliver_by == 0 || envelope->by_mode == 0 || envelope->deliver_by >= expires)
+		return QUEUE_NEVER;
+	if (envelope->by_mode == QUEUE_BY_RETURN && envelope->release_at >= envelope->deliver_by)
+		return arrived;
+	return envelope->deliver_by;
+}
+
 bool queue_envelope_find(const struct queue_envelope *envelope, uint32_t n,
 			 struct queue_recipient *recipient_out)
 {

@@ -33,6 +33,8 @@ enum err queue_db_pragma(struct queue_db *db, const char *sql, int64_t *value_ou
 enum err queue_db_create_schema(struct queue_db *db);
 /* ERR_OK, ERR_NOT_FOUND: an empty database; ERR_RANGE: another version; ERR_CORRUPT. */
 enum err queue_db_check_schema(struct queue_db *db, int64_t *version_out);
+/* Brings the tables of an older version (at least QUEUE_SCHEMA_MIN) to this one; all or nothing. */
+enum err queue_db_upgrade(struct queue_db *db);
 
 /* Steps a statement that gives no rows and resets it. */
 enum err queue_db_step(sqlite3_stmt *statement);

@@ -123,6 +123,10 @@ static enum err open_database(struct queue_writer *writer, struct queue_report *
 		report->created = true;
 		err = queue_db_create_schema(&writer->db);
 	}
+	if (err == ERR_RANGE && version >= QUEUE_SCHEMA_MIN && version < QUEUE_SCHEMA) {
+		report->upgraded_from = (int)version;
+		err = queue_db_upgrade(&writer->db);
+	}
 	if (err == ERR_RANGE)
 		snprintf(report->why, sizeof(report->why),
 			 "queue.db has schema %lld, this postern needs %d: run the postern that "

@@ -12,7 +12,7 @@
 
 enum { ROWS_PER_MESSAGE = 1000 };
 
-#define ROW_COLUMNS "destination, due, key, n, attempts, state"
+#define ROW_COLUMNS "destination, due, key, n, attempts, state, notice"
 
 static const char *const sql[READ_STATEMENT_END] = {
 	[READ_BEGIN] = "BEGIN",
@@ -34,6 +34,11 @@ static const char *const sql[READ_STATEMENT_END] = {
 	[READ_MAIL_SEEN] =
 		"SELECT random, arrived, expires, size, flags, recipients, in_file, envelope"
 		" FROM message WHERE key=?1",
+	[READ_PLACE_ROWS] = "SELECT " ROW_COLUMNS " FROM recipient WHERE destination=?1",
+	[READ_DEADLINES] = "SELECT at, key FROM deadline ORDER BY at, key LIMIT ?1",
+	[READ_PLACE_COUNT] = "SELECT count(*) FROM recipient WHERE destination=?1 AND state<>3",
+	[READ_PLACE_LATER] = "SELECT " ROW_COLUMNS " FROM recipient WHERE destination=?1 AND due>?2"
+			     " AND state=1 ORDER BY due, key, n LIMIT ?3",
 	[READ_ARRIVED] = "SELECT arrived FROM message WHERE key=?1",
 };
 
@@ -62,6 +67,7 @@ struct queue_row queue_reader_row(sqlite3_stmt *s)
 		.n = (uint32_t)sqlite3_column_int64(s, 3),
 		.attempts = (uint32_t)sqlite3_column_int64(s, 4),
 		.state = (enum queue_state)sqlite3_column_int64(s, 5),
+		.notice = (uint8_t)sqlite3_column_int64(s, 6),
 	};
 }
 
@@ -235,27 +241,52 @@ static void add_row(struct queue_loaded *loaded, const struct queue_row *row, si
 	loaded->rows[loaded->row_count++] = *row;
 }
 
+static bool has_key(const struct queue_load *load, uint64_t key)
+{
+	size_t low = 0, high = load->key_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (load->keys[middle] == key)
+			return true;
+		if (load->keys[middle] < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 /* Gathers the rows of up to limit messages. */
 static enum err gather(struct queue_reader *reader, struct queue_load *load)
 {
-	sqlite3_stmt *s = queue_reader_use(reader, load->key != 0 ? READ_KEY_ROWS : READ_DUE);
+	sqlite3_stmt *s = queue_reader_use(reader, load->keys != NULL ? READ_PLACE_ROWS
+						   : load->key != 0   ? READ_KEY_ROWS
+								      : READ_DUE);
 	enum err err;
 
 	load->loaded = mem_array(load->limit, sizeof(*load->loaded));
 	load->next_due = QUEUE_NEVER;
 	sqlite3_bind_int64(s, 1, load->destination);
-	sqlite3_bind_int64(s, 2, load->key != 0 ? (int64_t)load->key : load->due);
+	if (load->keys == NULL)
+		sqlite3_bind_int64(s, 2, load->key != 0 ? (int64_t)load->key : load->due);
 	while ((err = queue_db_row(s)) == ERR_OK) {
 		struct queue_row row = queue_reader_row(s);
-		struct queue_loaded *loaded = find_loaded(load, row.key);
+		struct queue_loaded *loaded;
 
+		if (load->keys != NULL && !has_key(load, row.key))
+			continue;
+		loaded = find_loaded(load, row.key);
 		if (loaded == NULL && load->count == load->limit) {
 			load->next_due = row.due;
 			break;
 		}
 		if (loaded == NULL)
 			loaded = &load->loaded[load->count++];
-		add_row(loaded, &row, load->key != 0 ? QUEUE_RECIPIENTS_MAX : ROWS_PER_MESSAGE);
+		add_row(loaded, &row,
+			load->key != 0 || load->keys != NULL ? QUEUE_RECIPIENTS_MAX
+							     : ROWS_PER_MESSAGE);
 	}
 	sqlite3_reset(s);
 	return err == ERR_EOF ? ERR_OK : err;
@@ -267,7 +298,7 @@ static enum err after(struct queue_reader *reader, struct queue_load *load)
 	sqlite3_stmt *s = queue_reader_use(reader, READ_SCAN);
 	enum err err;
 
-	if (load->next_due != QUEUE_NEVER || load->key != 0)
+	if (load->next_due != QUEUE_NEVER || load->key != 0 || load->keys != NULL)
 		return ERR_OK;
 	sqlite3_bind_int64(s, 1, load->destination);
 	sqlite3_bind_int64(s, 2, load->due);

@@ -26,6 +26,7 @@ enum statement {
 	PUT_MESSAGE,
 	PUT_DAMAGED,
 	PUT_ROW,
+	PUT_DEADLINE,
 	PUT_DESTINATION,
 	PUT_PROGRESS,
 	HAVE_MESSAGE,
@@ -41,7 +42,8 @@ static const char *const sql[STATEMENT_END] = {
 			 ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"),
 	[PUT_DAMAGED] = ("INSERT OR IGNORE INTO damaged(key, found, reason, random, envelope, body)"
 			 " VALUES(?1,?2,?3,?4,?5,?6)"),
-	[PUT_ROW] = "INSERT OR IGNORE INTO recipient VALUES(?1,?2,?3,?4,?5,?6,?7)",
+	[PUT_ROW] = "INSERT OR IGNORE INTO recipient VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+	[PUT_DEADLINE] = "INSERT OR IGNORE INTO deadline VALUES(?1,?2)",
 	[PUT_DESTINATION] = "INSERT OR IGNORE INTO destination VALUES(?1,?2,0,0,'')",
 	[PUT_PROGRESS] = "INSERT OR IGNORE INTO progress VALUES(?1,?2)",
 	[HAVE_MESSAGE] = "SELECT 1 FROM message WHERE key=?1",
@@ -99,6 +101,21 @@ static void put_destinations(struct salvage *salvage, const struct queue_mail *m
 	}
 }
 
+static void put_deadline(struct salvage *salvage, const struct queue_mail *mail)
+{
+	struct queue_envelope envelope;
+	int64_t at;
+
+	if (queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope) != ERR_OK)
+		return;
+	at = queue_envelope_deadline(&envelope, mail->arrived, mail->expires);
+	if (at == QUEUE_NEVER)
+		return;
+	sqlite3_bind_int64(use(salvage, PUT_DEADLINE), 1, at);
+	sqlite3_bind_int64(use(salvage, PUT_DEADLINE), 2, (int64_t)mail->id.key);
+	put(salvage, use(salvage, PUT_DEADLINE));
+}
+
 static void take_message(struct salvage *salvage, sqlite3_stmt *from)
 {
 	int64_t key = sqlite3_column_int64(from, 0);
@@ -124,6 +141,7 @@ static void take_message(struct salvage *salvage, sqlite3_stmt *from)
 		sqlite3_bind_value(s, i + 1, sqlite3_column_value(from, i));
 	put(salvage, s);
 	put_destinations(salvage, mail);
+	put_deadline(salvage, mail);
 	if (key > salvage->top)
 		salvage->top = key;
 	queue_mail_unref(&mail);
@@ -197,7 +215,8 @@ static void take_rows(struct salvage *salvage)
 	static const char up[] = "SELECT * FROM recipient ORDER BY destination, due, key, n";
 	static const char down[] = "SELECT * FROM recipient ORDER BY destination DESC, due DESC,"
 				   " key DESC, n DESC";
-	static const char into[] = "INSERT OR IGNORE INTO candidate VALUES(?3,?4,?1,?2,?5,?6,?7)";
+	static const char into[] = "INSERT OR IGNORE INTO candidate VALUES(?3,?4,?1,?2,?5,?6,?7,"
+				   "coalesce(?8,0))";
 	sqlite3_stmt *s;
 
 	salvage->err = queue_db_error(sqlite3_prepare_v2(salvage->to.db, into, -1, &s, NULL));
@@ -241,9 +260,9 @@ static int64_t number_of(struct salvage *salvage, enum statement which, int64_t 
 	return value;
 }
 
-/* The row of one recipient, as it was if that is known, else due now. */
+/* The row of one recipient, as it was if that is known, else due at fresh. */
 static void put_row(struct salvage *salvage, sqlite3_stmt *candidate, int64_t key,
-		    const struct queue_recipient *recipient, bool all)
+		    const struct queue_recipient *recipient, int64_t fresh, bool all)
 {
 	sqlite3_stmt *s = use(salvage, PUT_ROW);
 	bool known;
@@ -253,13 +272,13 @@ static void put_row(struct salvage *salvage, sqlite3_stmt *candidate, int64_t ke
 	known = queue_db_row(candidate) == ERR_OK &&
 		sqlite3_column_int64(candidate, 0) == recipient->destination;
 	if (known || all) {
-		int64_t due = known ? sqlite3_column_int64(candidate, 1) : salvage->now;
+		int64_t due = known ? sqlite3_column_int64(candidate, 1) : fresh;
 		int64_t state = known ? sqlite3_column_int64(candidate, 3) : QUEUE_WAITING;
 
 		if (state < QUEUE_WAITING || state > QUEUE_HELD ||
 		    (due == QUEUE_HELD_DUE) != (state == QUEUE_HELD)) {
 			state = QUEUE_WAITING;
-			due = salvage->now;
+			due = fresh;
 		}
 		sqlite3_bind_int64(s, 1, recipient->destination);
 		sqlite3_bind_int64(s, 2, due);
@@ -269,6 +288,7 @@ static void put_row(struct salvage *salvage, sqlite3_stmt *candidate, int64_t ke
 		sqlite3_bind_int64(s, 6, state);
 		queue_db_bind_slice(s, 7, known ? queue_db_slice(candidate, 4) : (struct slice){0},
 				    true);
+		sqlite3_bind_int64(s, 8, known ? sqlite3_column_int64(candidate, 5) & 0xff : 0);
 		put(salvage, s);
 	}
 	sqlite3_reset(candidate);
@@ -295,7 +315,9 @@ static void settle_message(struct salvage *salvage, sqlite3_stmt *candidate, int
 	}
 	all = rows != fitting || fitting + ended != envelope.count;
 	for (rest = envelope.recipients; queue_envelope_next(&rest, &recipient);)
-		put_row(salvage, candidate, key, &recipient, all);
+		put_row(salvage, candidate, key, &recipient,
+			envelope.release_at > salvage->now ? envelope.release_at : salvage->now,
+			all);
 	if (all) {
 		sqlite3_bind_int64(use(salvage, PROGRESS_END), 1, key);
 		put(salvage, use(salvage, PROGRESS_END));
@@ -305,7 +327,8 @@ static void settle_message(struct salvage *salvage, sqlite3_stmt *candidate, int
 
 static void settle(struct salvage *salvage)
 {
-	static const char find[] = "SELECT destination, due, attempts, state, last FROM candidate"
+	static const char find[] = "SELECT destination, due, attempts, state, last, notice"
+				   " FROM candidate"
 				   " WHERE key=?1 AND n=?2";
 	sqlite3_stmt *messages = NULL, *candidate = NULL;
 
@@ -394,7 +417,7 @@ static enum err build(const char *folder, int64_t now, struct queue_report *repo
 	static const char quick[] = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;";
 	static const char begin[] =
 		"CREATE TEMP TABLE candidate(key, n, destination, due, attempts, state, last,"
-		" PRIMARY KEY(key, n)) WITHOUT ROWID; BEGIN;";
+		" notice, PRIMARY KEY(key, n)) WITHOUT ROWID; BEGIN;";
 	struct salvage salvage = {.now = now, .report = report};
 	char path[QUEUE_PATH_MAX];
 	enum err err;

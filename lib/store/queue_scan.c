@@ -100,7 +100,7 @@ static enum err scan_row(struct queue_reader *reader, struct queue_scan *scan,
 			 void *arg, bool *more_out)
 {
 	sqlite3_stmt *s = queue_reader_use(reader, READ_SCAN);
-	struct queue_view view = {.row = queue_reader_row(s), .last = queue_db_slice(s, 6)};
+	struct queue_view view = {.row = queue_reader_row(s), .last = queue_db_slice(s, 7)};
 	enum err err;
 
 	*more_out = true;
@@ -152,6 +152,81 @@ enum err queue_reader_scan(struct queue_reader *reader, struct queue_scan *scan,
 	if (err == ERR_EOF)
 		return count < max ? ERR_EOF : ERR_OK;
 	return err;
+}
+
+/* ---- what has a time of its own ---------------------------------------------------------- */
+enum err queue_reader_deadlines(struct queue_reader *reader, int64_t now, size_t max,
+				struct queue_deadline *deadlines_out, size_t *count_out,
+				int64_t *next_out)
+{
+	sqlite3_stmt *s = queue_reader_use(reader, READ_DEADLINES);
+	int64_t next = QUEUE_NEVER;
+	size_t count = 0;
+	enum err err;
+
+	sqlite3_bind_int64(s, 1, (int64_t)max + 1);
+	while ((err = queue_db_row(s)) == ERR_OK) {
+		struct queue_deadline deadline = {.at = sqlite3_column_int64(s, 0),
+						  .key = (uint64_t)sqlite3_column_int64(s, 1)};
+
+		if (deadline.at > now || count == max) {
+			next = deadline.at;
+			break;
+		}
+		deadlines_out[count++] = deadline;
+	}
+	sqlite3_reset(s);
+	if (err != ERR_OK && err != ERR_EOF)
+		return err;
+	*count_out = count;
+	*next_out = next;
+	return ERR_OK;
+}
+
+static enum err place_rows(struct queue_reader *reader, int64_t destination, int64_t now,
+			   size_t max, uint64_t *waiting_out, struct queue_row *rows_out,
+			   size_t *count_out)
+{
+	sqlite3_stmt *s = queue_reader_use(reader, READ_PLACE_COUNT);
+	enum err err;
+
+	sqlite3_bind_int64(s, 1, destination);
+	if ((err = queue_db_row(s)) == ERR_OK)
+		*waiting_out = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	if (err != ERR_OK)
+		return err;
+	s = queue_reader_use(reader, READ_PLACE_LATER);
+	sqlite3_bind_int64(s, 1, destination);
+	sqlite3_bind_int64(s, 2, now);
+	sqlite3_bind_int64(s, 3, (int64_t)max);
+	while ((err = queue_db_row(s)) == ERR_OK)
+		rows_out[(*count_out)++] = queue_reader_row(s);
+	sqlite3_reset(s);
+	return err == ERR_EOF ? ERR_OK : err;
+}
+
+enum err queue_reader_place(struct queue_reader *reader, struct slice name, int64_t now, size_t max,
+			    int64_t *destination_out, uint64_t *waiting_out,
+			    struct queue_row *rows_out, size_t *count_out)
+{
+	sqlite3_stmt *s = queue_reader_use(reader, READ_NAME);
+	enum err err;
+
+	*destination_out = 0;
+	*waiting_out = 0;
+	*count_out = 0;
+	if ((err = queue_reader_begin(reader)) != ERR_OK)
+		return err;
+	queue_db_bind_slice(s, 1, name, true);
+	if ((err = queue_db_row(s)) == ERR_OK)
+		*destination_out = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	if (err == ERR_OK)
+		err = place_rows(reader, *destination_out, now, max, waiting_out, rows_out,
+				 count_out);
+	queue_reader_end(reader);
+	return err == ERR_EOF ? ERR_OK : err;
 }
 
 enum err queue_reader_count(struct queue_reader *reader, uint64_t *rows_out)

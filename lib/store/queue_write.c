@@ -20,12 +20,14 @@ enum statement {
 	META_SET,
 	PUT_MESSAGE,
 	PUT_ROW,
+	PUT_DEADLINE,
 	DESTINATION_FIND,
 	DESTINATION_NEW,
 	DESTINATION_SET,
 	ROW_END,
 	ROW_SET,
 	ROW_FIND,
+	ROW_NOTICE,
 	MESSAGE_END,
 	PROGRESS_ADD,
 	PROGRESS_MESSAGE_END,
@@ -33,6 +35,7 @@ enum statement {
 	ASIDE_MESSAGE,
 	ASIDE_ROW,
 	MESSAGE_GONE,
+	DEADLINE_END,
 	STATEMENT_END
 };
 
@@ -43,7 +46,8 @@ static const char *const sql[STATEMENT_END] = {
 	[META_SET] = "UPDATE meta SET value=?2 WHERE name=?1",
 	[PUT_MESSAGE] = "INSERT INTO message(key, " QUEUE_MAIL_COLUMNS
 			") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
-	[PUT_ROW] = "INSERT INTO recipient VALUES(?1,?2,?3,?4,0,0,'')",
+	[PUT_ROW] = "INSERT INTO recipient VALUES(?1,?2,?3,?4,0,0,'',0)",
+	[PUT_DEADLINE] = "INSERT OR IGNORE INTO deadline VALUES(?1,?2)",
 	[DESTINATION_FIND] = "SELECT id FROM destination WHERE name=?1",
 	[DESTINATION_NEW] = "INSERT INTO destination(name,due,failures,last) VALUES(?1,0,0,'')",
 	[DESTINATION_SET] = "UPDATE destination SET due=?2, failures=?3, last=coalesce(?4,last)"
@@ -52,6 +56,8 @@ static const char *const sql[STATEMENT_END] = {
 	[ROW_SET] = "UPDATE recipient SET due=?5, attempts=?6, state=?7, last=coalesce(?8,last)"
 		    " WHERE destination=?1 AND due=?2 AND key=?3 AND n=?4",
 	[ROW_FIND] = "SELECT due, state FROM recipient WHERE destination=?1 AND key=?2 AND n=?3",
+	[ROW_NOTICE] = "UPDATE recipient SET notice=notice|?5"
+		       " WHERE destination=?1 AND due=?2 AND key=?3 AND n=?4",
 	[MESSAGE_END] = "DELETE FROM message WHERE key=?1 AND recipients<=?2",
 	[PROGRESS_ADD] = "INSERT INTO progress VALUES(?1,?2)"
 			 " ON CONFLICT(key) DO UPDATE SET ended=ended+excluded.ended",
@@ -62,6 +68,7 @@ static const char *const sql[STATEMENT_END] = {
 			  " FROM message WHERE key=?1",
 	[ASIDE_ROW] = "INSERT OR IGNORE INTO damaged_recipient VALUES(?1,?2,?3,?4)",
 	[MESSAGE_GONE] = "DELETE FROM message WHERE key=?1",
+	[DEADLINE_END] = "DELETE FROM deadline WHERE at=?1 AND key=?2",
 };
 
 static sqlite3_stmt *use(struct queue_writer *writer, enum statement which)
@@ -150,14 +157,23 @@ static enum err put_message(struct queue_writer *writer, const struct queue_mail
 static enum err put_rows(struct queue_writer *writer, const struct queue_mail *mail,
 			 const struct queue_envelope *envelope)
 {
+	int64_t deadline = queue_envelope_deadline(envelope, mail->arrived, mail->expires);
+	int64_t due = queue_envelope_due(envelope, mail->arrived);
 	struct slice rest = envelope->recipients;
 	struct queue_recipient recipient;
-	sqlite3_stmt *s = use(writer, PUT_ROW);
+	sqlite3_stmt *s = use(writer, PUT_DEADLINE);
 	enum err err = ERR_OK;
+
+	if (deadline != QUEUE_NEVER) {
+		sqlite3_bind_int64(s, 1, deadline);
+		sqlite3_bind_int64(s, 2, (int64_t)mail->id.key);
+		err = queue_db_step(s);
+	}
+	s = use(writer, PUT_ROW);
 
 	while (err == ERR_OK && queue_envelope_next(&rest, &recipient)) {
 		sqlite3_bind_int64(s, 1, recipient.destination);
-		sqlite3_bind_int64(s, 2, mail->arrived);
+		sqlite3_bind_int64(s, 2, due);
 		sqlite3_bind_int64(s, 3, (int64_t)mail->id.key);
 		sqlite3_bind_int64(s, 4, recipient.n);
 		err = queue_db_step(s);
@@ -213,12 +229,16 @@ static void bind_row(sqlite3_stmt *s, const struct queue_row *row, int64_t due)
 static enum err change_at(struct queue_writer *writer, const struct queue_change *change,
 			  int64_t due, bool held, bool *found_out)
 {
-	sqlite3_stmt *s = use(writer, change->end ? ROW_END : ROW_SET);
+	sqlite3_stmt *s = use(writer, change->end           ? ROW_END
+				      : change->notice != 0 ? ROW_NOTICE
+							    : ROW_SET);
 	bool stays = held && !change->force;
 	enum err err;
 
 	bind_row(s, &change->row, due);
-	if (!change->end) {
+	if (!change->end && change->notice != 0) {
+		sqlite3_bind_int64(s, 5, change->notice);
+	} else if (!change->end) {
 		sqlite3_bind_int64(s, 5, stays ? due : change->due);
 		sqlite3_bind_int64(s, 6, change->attempts);
 		sqlite3_bind_int64(s, 7, stays ? QUEUE_HELD : change->state);
@@ -368,6 +388,12 @@ static enum err apply(struct queue_writer *writer, struct queue_batch *batch)
 		if ((err = destination_set(writer, &batch->destinations[i])) != ERR_OK)
 			return err;
 	}
+	for (size_t i = 0; i < batch->deadline_count; i++) {
+		sqlite3_bind_int64(use(writer, DEADLINE_END), 1, batch->deadlines[i].at);
+		sqlite3_bind_int64(use(writer, DEADLINE_END), 2, (int64_t)batch->deadlines[i].key);
+		if ((err = run(writer, DEADLINE_END)) != ERR_OK)
+			return err;
+	}
 	for (size_t i = 0; i < batch->aside_count; i++) {
 		if ((err = set_aside(writer, &batch->asides[i])) != ERR_OK)
 			return err;
@@ -505,7 +531,9 @@ enum err queue_writer_tidy(struct queue_writer *writer)
 	queue_names_clear(writer->names);
 	err = queue_db_run(&writer->db,
 			   "DELETE FROM destination WHERE NOT EXISTS"
-			   " (SELECT 1 FROM recipient WHERE recipient.destination=destination.id)");
+			   " (SELECT 1 FROM recipient WHERE recipient.destination=destination.id);"
+			   "DELETE FROM deadline WHERE NOT EXISTS"
+			   " (SELECT 1 FROM message WHERE message.key=deadline.key)");
 	if (err != ERR_OK || (err = run(writer, COMMIT)) != ERR_OK)
 		rollback(writer);
 	return err;

@@ -18,7 +18,8 @@ enum {
 	VERIFIER_KEY = 32,      /* SHA-256 */
 	/* RFC 7677 section 4: at least 4096. */
 	VERIFIER_ITERATIONS_MIN = 4096,
-	/* More would let one login hold a thread for many seconds; the setting has the same bound. */
+	/* More would let one login hold a thread for many seconds; the setting has the same bound.
+	 */
 	VERIFIER_ITERATIONS_MAX = 10000000,
 	VERIFIER_TEXT_MAX = 256, /* of the text form; a terminator follows */
 };
