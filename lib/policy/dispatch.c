@@ -22,6 +22,9 @@ enum {
 	FULL_PAUSE_MS = 100,
 };
 
+/* Rings, by what the first delivery of a destination is. */
+enum ring { URGENT, ORDINARY, PATIENT, RINGS };
+
 struct id {
 	int64_t destination;
 	uint64_t key;
@@ -31,7 +34,9 @@ struct delivery {
 	UT_hash_handle hh;
 	struct id id;
 	void *data;
+	struct dispatch_rank rank;
 	bool under_way;
+	bool seized; /* under way, but not at the destination */
 	bool again;
 	struct delivery *prev, *next; /* in the ready list, or in that of those to drop */
 };
@@ -48,7 +53,8 @@ struct destination {
 	int64_t down_until; /* of use only while down */
 	uint32_t failures;
 	uint32_t window;
-	uint32_t under_way, ready_count;
+	uint32_t under_way, ready_count, seized;
+	enum ring ring; /* that it stands in, if it does */
 	bool down, probing, loading, in_ring, idle;
 	size_t heap_at; /* 1 + index; 0: not there */
 	int64_t wake;   /* the heap's key */
@@ -62,7 +68,8 @@ struct dispatch {
 	struct destination *destinations;
 	struct delivery *deliveries;
 	struct delivery *drops;
-	struct destination *ring, *idle;
+	struct destination *rings[RINGS], *idle;
+	unsigned passed[RINGS]; /* turns of rings before it since it had one */
 	struct destination **heap;
 	size_t heap_count, heap_size;
 	uint32_t window, under_way, ready, idle_count, down;
@@ -147,7 +154,7 @@ static struct destination *find(const struct dispatch *dispatch, int64_t id)
 static void leave_ring(struct dispatch *dispatch, struct destination *d)
 {
 	if (d->in_ring)
-		DL_DELETE(dispatch->ring, d);
+		DL_DELETE(dispatch->rings[d->ring], d);
 	d->in_ring = false;
 }
 
@@ -160,12 +167,38 @@ static void leave_idle(struct dispatch *dispatch, struct destination *d)
 	dispatch->idle_count--;
 }
 
+static enum ring ring_of(const struct destination *d)
+{
+	int priority = d->ready != NULL ? d->ready->rank.priority : 0;
+
+	return priority > 0 ? URGENT : priority < 0 ? PATIENT : ORDINARY;
+}
+
 static void enter_ring(struct dispatch *dispatch, struct destination *d)
 {
+	enum ring ring = ring_of(d);
+
 	leave_idle(dispatch, d);
+	if (d->in_ring && d->ring != ring)
+		leave_ring(dispatch, d);
 	if (!d->in_ring)
-		DL_APPEND(dispatch->ring, d);
+		DL_APPEND(dispatch->rings[ring], d);
 	d->in_ring = true;
+	d->ring = ring;
+}
+
+/* Whose turn it is; NULL: nobody has anything to do. */
+static struct destination *first_in_turn(const struct dispatch *dispatch)
+{
+	struct destination *first = NULL;
+
+	for (int ring = 0; ring < RINGS; ring++) {
+		struct destination *d = dispatch->rings[ring];
+
+		if (d != NULL && (first == NULL || dispatch->passed[ring] + 1 >= DISPATCH_TURNS))
+			first = d;
+	}
+	return first;
 }
 
 static struct destination *get(struct dispatch *dispatch, int64_t id)
@@ -273,11 +306,21 @@ static struct delivery *new_delivery(struct dispatch *dispatch, struct destinati
 	return delivery;
 }
 
-static void make_ready(struct dispatch *dispatch, struct destination *d, uint64_t key, void *data)
+static void make_ready(struct dispatch *dispatch, struct destination *d, uint64_t key,
+		       struct dispatch_rank rank, void *data)
 {
-	struct delivery *delivery = new_delivery(dispatch, d, key, data);
+	struct delivery *delivery = new_delivery(dispatch, d, key, data), *after;
 
-	DL_APPEND(d->ready, delivery);
+	delivery->rank = rank;
+	/* From the end: nearly always that is its place. In an utlist the head's prev is the tail.
+	 */
+	after = d->ready != NULL ? d->ready->prev : NULL;
+	while (after != NULL && after->rank.since > rank.since)
+		after = after != d->ready ? after->prev : NULL;
+	if (after != NULL)
+		DL_APPEND_ELEM(d->ready, after, delivery);
+	else
+		DL_PREPEND(d->ready, delivery);
 	d->ready_count++;
 	dispatch->ready++;
 	enter_ring(dispatch, d);
@@ -371,7 +414,8 @@ void dispatch_destination(struct dispatch *dispatch, int64_t destination, int64_
 	enter_ring(dispatch, d);
 }
 
-enum err dispatch_fresh(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data)
+enum err dispatch_fresh(struct dispatch *dispatch, int64_t destination, uint64_t key,
+			struct dispatch_rank rank, void *data)
 {
 	struct destination *d = get(dispatch, destination);
 
@@ -382,7 +426,7 @@ enum err dispatch_fresh(struct dispatch *dispatch, int64_t destination, uint64_t
 		enter_ring(dispatch, d);
 		return ERR_FULL;
 	}
-	make_ready(dispatch, d, key, data);
+	make_ready(dispatch, d, key, rank, data);
 	return ERR_OK;
 }
 
@@ -398,6 +442,9 @@ static void start_first(struct dispatch *dispatch, struct destination *d,
 				       .destination = d->id,
 				       .key = delivery->id.key,
 				       .data = delivery->data};
+	dispatch->passed[d->ring] = 0;
+	for (int ring = (int)d->ring + 1; ring < RINGS; ring++)
+		dispatch->passed[ring] += dispatch->rings[ring] != NULL;
 	/* To the end of the ring: the others' turn. */
 	leave_ring(dispatch, d);
 	enter_ring(dispatch, d);
@@ -444,7 +491,7 @@ static bool turn(struct dispatch *dispatch, struct destination *d, int64_t now,
 	}
 	leave_ring(dispatch, d);
 	if (from == INT64_MAX) {
-		if (d->under_way == 0 && !d->loading)
+		if (d->under_way == 0 && d->seized == 0 && !d->loading)
 			rest(dispatch, d);
 	} else if (room) {
 		/* Due, but memory is full of others' mail: look again soon. */
@@ -455,6 +502,8 @@ static bool turn(struct dispatch *dispatch, struct destination *d, int64_t now,
 
 void dispatch_next(struct dispatch *dispatch, int64_t now, struct dispatch_next *next_out)
 {
+	struct destination *d;
+
 	if (dispatch->drops != NULL) {
 		struct delivery *delivery = dispatch->drops;
 
@@ -467,13 +516,12 @@ void dispatch_next(struct dispatch *dispatch, int64_t now, struct dispatch_next 
 		return;
 	}
 	while (dispatch->heap_count != 0 && dispatch->heap[0]->wake <= now) {
-		struct destination *d = dispatch->heap[0];
-
+		d = dispatch->heap[0];
 		heap_remove(dispatch, d);
 		enter_ring(dispatch, d);
 	}
-	while (dispatch->ring != NULL && dispatch->under_way < dispatch->window) {
-		if (turn(dispatch, dispatch->ring, now, next_out))
+	while ((d = first_in_turn(dispatch)) != NULL && dispatch->under_way < dispatch->window) {
+		if (turn(dispatch, d, now, next_out))
 			return;
 	}
 	*next_out = (struct dispatch_next){
@@ -488,7 +536,8 @@ void *dispatch_find(const struct dispatch *dispatch, int64_t destination, uint64
 	return delivery != NULL ? delivery->data : NULL;
 }
 
-bool dispatch_add(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data)
+bool dispatch_add(struct dispatch *dispatch, int64_t destination, uint64_t key,
+		  struct dispatch_rank rank, void *data)
 {
 	struct destination *d = get(dispatch, destination);
 	struct changed *entry;
@@ -496,7 +545,7 @@ bool dispatch_add(struct dispatch *dispatch, int64_t destination, uint64_t key, 
 	HASH_FIND(hh, d->changed, &key, sizeof(key), entry);
 	if (entry != NULL || find_delivery(dispatch, destination, key) != NULL)
 		return false;
-	make_ready(dispatch, d, key, data);
+	make_ready(dispatch, d, key, rank, data);
 	return true;
 }
 
@@ -543,6 +592,29 @@ bool dispatch_adopt(struct dispatch *dispatch, int64_t destination, uint64_t key
 	return true;
 }
 
+bool dispatch_seize(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data)
+{
+	struct delivery *delivery = find_delivery(dispatch, destination, key);
+	struct destination *d = get(dispatch, destination);
+	bool again = false;
+
+	if (delivery != NULL && delivery->under_way)
+		return false;
+	if (delivery != NULL) {
+		again = delivery->again;
+		unready(dispatch, d, delivery);
+		HASH_DEL(dispatch->deliveries, delivery);
+		DL_APPEND(dispatch->drops, delivery);
+	}
+	leave_idle(dispatch, d);
+	changed(d, key);
+	delivery = new_delivery(dispatch, d, key, data);
+	delivery->under_way = delivery->seized = true;
+	delivery->again = again;
+	d->seized++;
+	return true;
+}
+
 /* ---- how it ended ------------------------------------------------------------------------ */
 static void worked(struct dispatch *dispatch, struct destination *d)
 {
@@ -580,6 +652,12 @@ void dispatch_finish(struct dispatch *dispatch, int64_t destination, uint64_t ke
 		return;
 	due_at(d, delivery->again ? 0 : next_due);
 	changed(d, key);
+	if (delivery->seized) {
+		d->seized--;
+		free_delivery(dispatch, delivery);
+		enter_ring(dispatch, d);
+		return;
+	}
 	d->under_way--;
 	dispatch->under_way--;
 	free_delivery(dispatch, delivery);

@@ -11,7 +11,11 @@
  *     deliveries succeed, falls to one probe when the destination is down, and is never more
  *     than a quarter of the whole (at least one).
  *  3. Of all destinations at most the total window is under way.
- *  4. Destinations take turns; a dead one never holds up another.
+ *  4. Destinations take turns; a dead one never holds up another. Those whose first delivery is
+ *     urgent (MT-PRIORITY above 0, RFC 6710) take theirs before ordinary ones, those below 0 after
+ *     them; but of DISPATCH_TURNS turns one goes to those that the others have kept waiting.
+ *     Within a destination the order is that of struct dispatch_rank: time of arrival, moved by
+ *     the priority, so that nothing waits for ever.
  *  5. What the store read is older than what happened since it was asked: a delivery that ended
  *     or was taken out meanwhile does not come back by a load.
  */
@@ -27,6 +31,14 @@ struct dispatch_options {
 	uint32_t window;       /* deliveries under way in total */
 	uint32_t first_window; /* of a destination not known to work: 4 */
 	uint32_t ready_max;    /* deliveries kept ready in memory over all; more stay on disk */
+};
+
+enum { DISPATCH_TURNS = 8 };
+
+/* Where a delivery stands among those that are ready. */
+struct dispatch_rank {
+	int64_t since; /* ms: smaller goes first; arrival, less so much for each step of priority */
+	int priority;  /* above 0 urgent, below 0 can wait */
 };
 
 struct dispatch *dispatch_new(const struct dispatch_options *options);
@@ -46,7 +58,8 @@ void dispatch_destination(struct dispatch *dispatch, int64_t destination, int64_
  * ERR_FULL: it stays on disk only (the destination remembers that there is more); data is the
  * caller's.
  */
-enum err dispatch_fresh(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data);
+enum err dispatch_fresh(struct dispatch *dispatch, int64_t destination, uint64_t key,
+			struct dispatch_rank rank, void *data);
 
 /* What to do next. */
 enum dispatch_action {
@@ -71,12 +84,19 @@ void *dispatch_find(const struct dispatch *dispatch, int64_t destination, uint64
  * that remains on disk after them (INT64_MAX: none remains). False: it is in memory already or
  * has ended meanwhile; data is the caller's.
  */
-bool dispatch_add(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data);
+bool dispatch_add(struct dispatch *dispatch, int64_t destination, uint64_t key,
+		  struct dispatch_rank rank, void *data);
 void dispatch_loaded(struct dispatch *dispatch, int64_t destination, int64_t next_due);
 /* Of what is in memory: there is more of this message on disk, to be read when it ended. */
 void dispatch_again(struct dispatch *dispatch, int64_t destination, uint64_t key);
 /* A delivery that somebody else began: under way now. False as for dispatch_add. */
 bool dispatch_adopt(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data);
+/*
+ * A delivery that ends without relay (it expired, its time has passed): it is nobody's to start
+ * until dispatch_finish, counts for no window, and says nothing about its destination. What was
+ * ready of it goes to DROP. False if it is under way.
+ */
+bool dispatch_seize(struct dispatch *dispatch, int64_t destination, uint64_t key, void *data);
 
 /* How a delivery under way ended. Its data is the caller's again. */
 enum dispatch_outcome {

@@ -70,6 +70,16 @@ struct delivery *delivery_of(struct queue *queue, struct queue_loaded *loaded)
 	return delivery;
 }
 
+struct dispatch_rank delivery_rank(const struct queue_mail *mail,
+				   const struct queue_envelope *envelope)
+{
+	int priority = queue_envelope_priority(envelope);
+
+	return (struct dispatch_rank){.since =
+					      mail->arrived - (int64_t)priority * QUEUE_PRIORITY_MS,
+				      .priority = priority};
+}
+
 void delivery_free(struct delivery *delivery)
 {
 	struct deliveries *deliveries = delivery->queue->deliveries;

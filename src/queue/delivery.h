@@ -12,12 +12,12 @@
 
 #include "base/hash.h"
 #include "ipc/message.h"
+#include "policy/dispatch.h"
 #include "store/queue.h"
 
 struct body_feed;
 struct channel;
 struct deliveries;
-struct dispatch;
 struct hook;
 struct queue;
 struct timer;
@@ -78,6 +78,9 @@ struct delivery *delivery_new(struct queue *queue, struct queue_mail *mail, int6
 			      size_t rows);
 /* Of what the store loaded: takes the mail. */
 struct delivery *delivery_of(struct queue *queue, struct queue_loaded *loaded);
+/* Where its deliveries stand among others: by arrival, moved by its priority (RFC 6710). */
+struct dispatch_rank delivery_rank(const struct queue_mail *mail,
+				   const struct queue_envelope *envelope);
 void delivery_free(struct delivery *delivery);
 struct queue_row delivery_row(const struct delivery *delivery, const struct delivery_row *row);
 struct delivery *deliveries_claim(struct deliveries *deliveries, uint64_t claim);

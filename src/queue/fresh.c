@@ -24,21 +24,24 @@ static int compare_places(const void *a, const void *b)
 }
 
 static void fresh_group(struct deliveries *deliveries, struct queue_mail *mail,
-			const struct place *places, size_t count)
+			const struct queue_envelope *envelope, const struct place *places,
+			size_t count)
 {
 	struct dispatch *dispatch = deliveries_dispatch(deliveries);
 	size_t rows = count < ROWS_MAX ? count : ROWS_MAX;
+	int64_t due = queue_envelope_due(envelope, mail->arrived);
 	struct delivery *delivery;
 
-	if (deliveries_relay(deliveries) == NULL ||
+	if (due > mail->arrived || deliveries_relay(deliveries) == NULL ||
 	    deliveries_memory(deliveries) > QUEUE_BODY_MEMORY) {
-		dispatch_destination(dispatch, places[0].destination, mail->arrived, 0, 0);
+		dispatch_destination(dispatch, places[0].destination, due, 0, 0);
 		return;
 	}
 	delivery = delivery_new(deliveries_queue(deliveries), mail, places[0].destination, rows);
 	for (size_t i = 0; i < rows; i++)
-		delivery->rows[i] = (struct delivery_row){.due = mail->arrived, .n = places[i].n};
-	if (dispatch_fresh(dispatch, delivery->destination, mail->id.key, delivery) != ERR_OK)
+		delivery->rows[i] = (struct delivery_row){.due = due, .n = places[i].n};
+	if (dispatch_fresh(dispatch, delivery->destination, mail->id.key,
+			   delivery_rank(mail, envelope), delivery) != ERR_OK)
 		delivery_free(delivery);
 	else if (rows < count)
 		dispatch_again(dispatch, delivery->destination, mail->id.key);
@@ -62,7 +65,7 @@ void deliveries_fresh(struct deliveries *deliveries, struct queue_mail *mail)
 	for (size_t i = 1; i <= count; i++) {
 		if (i < count && places[i].destination == places[start].destination)
 			continue;
-		fresh_group(deliveries, mail, places + start, i - start);
+		fresh_group(deliveries, mail, &envelope, places + start, i - start);
 		start = i;
 	}
 	if (places != few)

@@ -79,6 +79,7 @@ static void note_more(struct dispatch *dispatch, const struct delivery *loaded)
 static void take(struct queue *queue, struct queue_loaded *loaded, int64_t now)
 {
 	struct dispatch *dispatch = deliveries_dispatch(queue->deliveries);
+	struct queue_envelope envelope;
 	struct delivery *delivery;
 	bool full = loaded->row_count == ROWS_MAX;
 
@@ -102,7 +103,11 @@ static void take(struct queue *queue, struct queue_loaded *loaded, int64_t now)
 		}
 		return;
 	}
-	if (dispatch_add(dispatch, delivery->destination, delivery->mail->id.key, delivery)) {
+	/* What was loaded is known to be well-formed. */
+	(void)queue_envelope_read(slice_of(delivery->mail->envelope, delivery->mail->envelope_len),
+				  &envelope);
+	if (dispatch_add(dispatch, delivery->destination, delivery->mail->id.key,
+			 delivery_rank(delivery->mail, &envelope), delivery)) {
 		if (full)
 			dispatch_again(dispatch, delivery->destination, delivery->mail->id.key);
 		return;

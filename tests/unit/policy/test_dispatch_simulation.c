@@ -21,6 +21,7 @@ enum { DESTINATIONS = 12, UNDER_WAY_MAX = 64 };
 struct message {
 	uint32_t destination;
 	int64_t due; /* INT64_MAX: delivered */
+	int64_t arrived;
 	bool in_memory, under_way;
 	int64_t ends; /* while under way */
 };
@@ -48,14 +49,24 @@ static uint64_t random_number(struct world *w)
 	return (uint64_t)rand_r(&w->seed) << 16 ^ (uint64_t)rand_r(&w->seed);
 }
 
+/* Every kind of urgency, in turns. */
+static struct dispatch_rank rank_of(const struct message *m)
+{
+	int priority = (int)(m->arrived / 7 % 19) - 9;
+
+	return (struct dispatch_rank){.since = m->arrived - priority * 600000,
+				      .priority = priority};
+}
+
 static void fresh(struct world *w, uint32_t destination)
 {
 	struct message *m = &w->messages[w->count];
 
 	assert_true(w->count < w->max);
-	*m = (struct message){.destination = destination, .due = w->now};
+	*m = (struct message){.destination = destination, .due = w->now, .arrived = w->now};
 	w->count++;
-	m->in_memory = dispatch_fresh(w->dispatch, destination + 1, w->count, m) == ERR_OK;
+	m->in_memory =
+		dispatch_fresh(w->dispatch, destination + 1, w->count, rank_of(m), m) == ERR_OK;
 }
 
 static void start(struct world *w, const struct dispatch_next *next)
@@ -99,7 +110,7 @@ static void load(struct world *w, const struct dispatch_next *next)
 			continue;
 		}
 		found++;
-		if (dispatch_add(w->dispatch, next->destination, i + 1, m)) {
+		if (dispatch_add(w->dispatch, next->destination, i + 1, rank_of(m), m)) {
 			assert_false(m->in_memory);
 			m->in_memory = true;
 		} else {
