@@ -113,6 +113,7 @@ struct config_queue {
 	uint64_t retry_first;  /* ms to the second attempt */
 	uint64_t retry_max;    /* ms, the longest pause */
 	uint64_t retry_factor; /* percent by which each pause grows: 200 doubles */
+	uint64_t delay_notice, delay_notice_again; /* ms; 0: no such notice */
 };
 
 struct config_delivery {

@@ -459,7 +459,7 @@ static void start_load(struct dispatch *dispatch, struct destination *d, struct 
 	d->due = INT64_MAX;
 	*next = (struct dispatch_next){.action = DISPATCH_LOAD,
 				       .destination = d->id,
-				       .limit = want + d->under_way + d->ready_count};
+				       .limit = want + d->under_way + d->seized + d->ready_count};
 	if (d->ready_count == 0)
 		leave_ring(dispatch, d);
 }

@@ -15,6 +15,7 @@
 #include "policy/dispatch.h"
 #include "queue.h"
 #include "settle.h"
+#include "space.h"
 #include "writer.h"
 
 enum {
@@ -78,6 +79,12 @@ struct dispatch_rank delivery_rank(const struct queue_mail *mail,
 	return (struct dispatch_rank){.since =
 					      mail->arrived - (int64_t)priority * QUEUE_PRIORITY_MS,
 				      .priority = priority};
+}
+
+bool delivery_late(const struct queue_envelope *envelope, int64_t now)
+{
+	return envelope->by_mode == QUEUE_BY_RETURN && envelope->deliver_by != 0 &&
+	       envelope->deliver_by <= now;
 }
 
 void delivery_free(struct delivery *delivery)
@@ -226,6 +233,9 @@ static void on_hook(void *arg)
 
 	if (deliveries->relay == NULL || !deliveries->told || deliveries->adopting != 0 ||
 	    deliveries->stopping || deliveries->stalled != NULL || deliveries->queue->broken)
+		return;
+	/* What is under way goes on; looked at again when the load has been looked at. */
+	if (space_overloaded(deliveries->queue->space))
 		return;
 	narrow(deliveries);
 	now = os_wall_ms();

@@ -81,6 +81,8 @@ struct delivery *delivery_of(struct queue *queue, struct queue_loaded *loaded);
 /* Where its deliveries stand among others: by arrival, moved by its priority (RFC 6710). */
 struct dispatch_rank delivery_rank(const struct queue_mail *mail,
 				   const struct queue_envelope *envelope);
+/* Its sender wants it back rather than late, and it is late (RFC 2852, mode R). */
+bool delivery_late(const struct queue_envelope *envelope, int64_t now);
 void delivery_free(struct delivery *delivery);
 struct queue_row delivery_row(const struct delivery *delivery, const struct delivery_row *row);
 struct delivery *deliveries_claim(struct deliveries *deliveries, uint64_t claim);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "deadline.h"
 #include "delivery.h"
+#include "os/os.h"
 #include "policy/dispatch.h"
 #include "queue.h"
 
@@ -32,7 +34,8 @@ static void fresh_group(struct deliveries *deliveries, struct queue_mail *mail,
 	int64_t due = queue_envelope_due(envelope, mail->arrived);
 	struct delivery *delivery;
 
-	if (due > mail->arrived || deliveries_relay(deliveries) == NULL ||
+	if (due > mail->arrived || delivery_late(envelope, os_wall_ms()) ||
+	    deliveries_relay(deliveries) == NULL ||
 	    deliveries_memory(deliveries) > QUEUE_BODY_MEMORY) {
 		dispatch_destination(dispatch, places[0].destination, due, 0, 0);
 		return;
@@ -58,6 +61,8 @@ void deliveries_fresh(struct deliveries *deliveries, struct queue_mail *mail)
 		return; /* it was just written; it would be set aside when it is read */
 	if (envelope.count > sizeof(few) / sizeof(few[0]))
 		places = mem_array(envelope.count, sizeof(*places));
+	deadlines_note(deliveries_queue(deliveries)->deadlines,
+		       queue_envelope_deadline(&envelope, mail->arrived, mail->expires));
 	while (queue_envelope_next(&envelope.recipients, &recipient))
 		places[count++] = (struct place){recipient.destination, recipient.n};
 	if (count > 1)

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "delivery.h"
 #include "envelope.h"
+#include "etrn.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "keys.h"
@@ -177,6 +178,7 @@ enum ipc_verdict front_accept(struct front *front, const struct rec_submission *
 	struct grant_view grant;
 	struct queue_mail *mail;
 	enum ipc_verdict verdict;
+	int64_t now = os_wall_ms();
 
 	if (!owns_key(front, s->key) || s->random.len != MSGID_RANDOM || s->recipients.count == 0)
 		return IPC_BAD_MESSAGE;
@@ -186,15 +188,17 @@ enum ipc_verdict front_accept(struct front *front, const struct rec_submission *
 			     s->mail.sender, s->recipients, &grant);
 	if (verdict != IPC_STORED)
 		return verdict;
-	if (!envelope_make(&intake->scratch, queue_config(queue)->hostname, s, &grant)) {
+	if (!envelope_make(&intake->scratch, queue_config(queue)->hostname, s, &grant, now)) {
 		grants_give_back(queue->grants, s->grant, s->recipients.count);
 		return IPC_BAD_MESSAGE;
 	}
 	mail = queue_mail_new(buf_data(&intake->scratch), body);
 	mail->id.key = s->key;
 	memcpy(mail->id.random, s->random.ptr, MSGID_RANDOM);
-	mail->arrived = os_wall_ms();
-	mail->expires = mail->arrived + (int64_t)queue_config(queue)->queue.expire;
+	mail->arrived = now;
+	/* Its time begins when it may be tried (RFC 4865). */
+	mail->expires = (s->mail.release_at > now ? s->mail.release_at : now) +
+			(int64_t)queue_config(queue)->queue.expire;
 	mail->size = body.len;
 	mail->flags = s->mail.flags & ~(uint32_t)IPC_MAIL_BOUNCE; /* those are made here */
 	mail->recipients = s->recipients.count;
@@ -330,6 +334,39 @@ static enum err on_ask(struct front *front, struct slice payload)
 	return ERR_OK;
 }
 
+/* ---- ETRN -------------------------------------------------------------------------------- */
+static enum err on_etrn(struct front *front, struct slice payload)
+{
+	struct msg_etrn msg;
+	enum err err = ipc_decode(IPC_ETRN, payload, &msg);
+
+	if (err != ERR_OK)
+		return err;
+	if (front->asking == ASKING_MAX || front->intake->asking == ASKING_ALL_MAX)
+		return ERR_FULL;
+	if ((err = etrn_start(front_queue(front), front, msg.session, msg.domain)) != ERR_OK)
+		return err;
+	front->asking++;
+	front->intake->asking++;
+	return ERR_OK;
+}
+
+void front_etrn_done(struct front *front, uint64_t session, uint16_t code, uint32_t recipients)
+{
+	const struct msg_etrn_done msg = {
+		.session = session, .code = code, .recipients = recipients};
+
+	if (front->channel != NULL)
+		(void)channel_send(front->channel, IPC_ETRN_DONE, &msg);
+}
+
+void front_etrn_end(struct front **front)
+{
+	(*front)->asking--;
+	(*front)->intake->asking--;
+	front_unref(front);
+}
+
 static void forget_ended(struct intake *intake)
 {
 	struct ended *ended, *next;
@@ -405,6 +442,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		return on_keys_wanted(front, payload);
 	case IPC_ASK:
 		return on_ask(front, payload);
+	case IPC_ETRN:
+		return on_etrn(front, payload);
 	default:
 		return ERR_SYNTAX;
 	}

@@ -27,6 +27,12 @@ size_t intake_count(const struct intake *intake);
 /* What went over the channels of all smtpd processes together, from our end. */
 struct channel_stats intake_stats(const struct intake *intake);
 
+/* ---- for etrn.c ---- */
+/* The answer to ETRN; does nothing once the channel is gone. */
+void front_etrn_done(struct front *front, uint64_t session, uint16_t code, uint32_t recipients);
+/* It is over: gives back what etrn_start was counted for, and the reference. */
+void front_etrn_end(struct front **front);
+
 /* ---- for upload.c ---- */
 struct front *front_ref(struct front *front);
 void front_unref(struct front **front);

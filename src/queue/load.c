@@ -81,31 +81,32 @@ static void take(struct queue *queue, struct queue_loaded *loaded, int64_t now)
 	struct dispatch *dispatch = deliveries_dispatch(queue->deliveries);
 	struct queue_envelope envelope;
 	struct delivery *delivery;
-	bool full = loaded->row_count == ROWS_MAX;
+	bool full = loaded->row_count == ROWS_MAX, late;
 
 	if (loaded->mail == NULL) {
 		put_aside(queue, loaded);
 		return;
 	}
 	delivery = delivery_of(queue, loaded);
+	/* What was loaded is known to be well-formed. */
+	(void)queue_envelope_read(slice_of(delivery->mail->envelope, delivery->mail->envelope_len),
+				  &envelope);
+	late = delivery_late(&envelope, now);
 	/* Nobody need ask a host that is down whether it wants what is too old. */
-	if (delivery->mail->expires <= now &&
-	    dispatch_failures(dispatch, delivery->destination) != 0) {
+	if (late || (delivery->mail->expires <= now &&
+		     dispatch_failures(dispatch, delivery->destination) != 0)) {
 		if (dispatch_adopt(dispatch, delivery->destination, delivery->mail->id.key,
 				   delivery)) {
 			delivery->in_dispatch = true;
 			if (full)
 				dispatch_again(dispatch, delivery->destination,
 					       delivery->mail->id.key);
-			settle_expired(delivery);
+			settle_over(delivery, late ? REPORT_LATE : REPORT_EXPIRED);
 		} else {
 			delivery_free(delivery);
 		}
 		return;
 	}
-	/* What was loaded is known to be well-formed. */
-	(void)queue_envelope_read(slice_of(delivery->mail->envelope, delivery->mail->envelope_len),
-				  &envelope);
 	if (dispatch_add(dispatch, delivery->destination, delivery->mail->id.key,
 			 delivery_rank(delivery->mail, &envelope), delivery)) {
 		if (full)

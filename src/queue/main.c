@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "config/config.h"
+#include "deadline.h"
+#include "delays.h"
 #include "delivery.h"
 #include "grants.h"
 #include "intake.h"
@@ -19,6 +21,7 @@
 #include "os/worker.h"
 #include "queue.h"
 #include "space.h"
+
 #include "writer.h"
 
 enum {
@@ -111,6 +114,8 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	queue->intake = intake_new(queue);
 	queue->deliveries = deliveries_new(queue);
 	queue->operators = operators_new(queue);
+	queue->deadlines = deadlines_new(queue);
+	queue->delays = delays_new(queue);
 	return ERR_OK;
 }
 
@@ -129,6 +134,12 @@ static void tell_report(const struct queue *queue, const struct queue_report *re
 {
 	if (report->created)
 		log_note(LOG_INFO, "an empty queue was made in %s", queue->folder);
+	if (report->upgraded_from != 0)
+		log_note(
+			LOG_INFO,
+			"the queue in %s was brought from schema %d to %d: an older postern cannot "
+			"read it any more",
+			queue->folder, report->upgraded_from, QUEUE_SCHEMA);
 	if (report->set_aside)
 		log_note(LOG_ERROR,
 			 "the damaged database was set aside as %s: %llu messages were salvaged, "
@@ -147,6 +158,8 @@ static enum err open_readers(struct queue *queue)
 	if ((err = queue_reader_open(queue->folder, &queue->claims)) != ERR_OK ||
 	    (err = queue_reader_open(queue->folder, &queue->views)) != ERR_OK ||
 	    (err = queue_reader_count(queue->claims, &queue->recipients)) != ERR_OK)
+		return err;
+	if ((err = deadlines_open(queue->deadlines)) != ERR_OK)
 		return err;
 	return deliveries_open(queue->deliveries);
 }
@@ -202,6 +215,7 @@ static void commit(struct child *child, const struct config *config)
 
 	queue->config = config;
 	intake_announce(queue->intake);
+	delays_config(queue->delays);
 }
 
 static void rollback(struct child *child)
@@ -271,6 +285,8 @@ static void free_queue(struct queue *queue)
 	intake_free(&queue->intake);
 	operators_free(&queue->operators);
 	deliveries_free(&queue->deliveries);
+	deadlines_free(&queue->deadlines);
+	delays_free(&queue->delays);
 	space_free(&queue->space);
 	grants_free(&queue->grants);
 	writer_free(&queue->writer);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config/config.h"
 #include "delivery.h"
 #include "grants.h"
 #include "intake.h"
@@ -44,6 +45,7 @@ struct operation {
 	struct view view;
 	struct timer *pause;
 	uint64_t changed;
+	uint64_t scheduled; /* retry leaves them to their time */
 };
 
 struct operators {
@@ -133,9 +135,16 @@ static void finish(struct operation *operation)
 	} else if (changes(operation->op)) {
 		log_note(LOG_INFO, "the operator: %llu recipients %s",
 			 (unsigned long long)operation->changed, done_text(operation->op));
-		answer(operation->desk, operation->id, true, "%llu recipient%s %s",
+		char later[160] = "";
+
+		if (operation->scheduled != 0)
+			snprintf(later, sizeof(later),
+				 "; %llu wait for the time that their sender set: \"postern queue "
+				 "release\" sends them now",
+				 (unsigned long long)operation->scheduled);
+		answer(operation->desk, operation->id, true, "%llu recipient%s %s%s",
 		       (unsigned long long)operation->changed, operation->changed == 1 ? "" : "s",
-		       done_text(operation->op));
+		       done_text(operation->op), later);
 	} else if (operation->op == IPC_OP_QUEUE_SUMMARY) {
 		answer(operation->desk, operation->id, true,
 		       "%llu recipient%s at %llu destination%s", (unsigned long long)view->seen,
@@ -169,7 +178,7 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 
 	switch (op) {
 	case IPC_OP_QUEUE_RETRY:
-		if (row->row.state == QUEUE_HELD || row->row.due <= now)
+		if (row->row.state == QUEUE_HELD || row->scheduled || row->row.due <= now)
 			return false;
 		change.state = row->row.state;
 		break;
@@ -180,7 +189,7 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 		change.state = QUEUE_HELD;
 		break;
 	case IPC_OP_QUEUE_RELEASE:
-		if (row->row.state != QUEUE_HELD)
+		if (row->row.state != QUEUE_HELD && !row->scheduled)
 			return false;
 		break;
 	default:
@@ -236,7 +245,8 @@ static void apply(struct operation *operation)
 						   row->row.key, row->row.n);
 			any = true;
 		}
-		if (row->touched || operation->op == IPC_OP_QUEUE_RETRY)
+		operation->scheduled += operation->op == IPC_OP_QUEUE_RETRY && row->scheduled;
+		if (row->touched || (operation->op == IPC_OP_QUEUE_RETRY && !row->scheduled))
 			operation->changed++;
 	}
 	if (!any) {
@@ -349,6 +359,39 @@ static void add_channels(struct rows_row *row, const struct queue *queue)
 	add_gathered(row, "per_read_from_relay", stats.messages_received, stats.reads);
 }
 
+static void add_load(struct rows_row *row, const char *key, uint32_t hundredths)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u.%02u", hundredths / 100, hundredths % 100);
+	rows_text(row, key, slice_str(text));
+}
+
+/* Of each limit: what it is, how it stands now, how often it struck. */
+static void add_limits(struct rows_row *row, const struct queue *queue)
+{
+	const struct config_limits *limits = &queue_config(queue)->limits;
+	const struct space *space = queue->space;
+	struct space_strikes strikes = space_strikes(space);
+
+	rows_number(row, "free_bytes", (int64_t)space_bytes(space));
+	rows_number(row, "disk_reserve", (int64_t)limits->disk_reserve);
+	rows_number(row, "disk_strikes", (int64_t)strikes.disk);
+	rows_number(row, "free_inodes", (int64_t)space_inodes(space));
+	rows_number(row, "inode_reserve", limits->inode_reserve);
+	rows_number(row, "inode_strikes", (int64_t)strikes.inodes);
+	if (space_memory(space) != UINT64_MAX)
+		rows_number(row, "free_memory", (int64_t)space_memory(space));
+	rows_number(row, "memory_reserve", (int64_t)limits->memory_reserve);
+	rows_number(row, "memory_strikes", (int64_t)strikes.memory);
+	add_load(row, "load", space_load(space));
+	if (space_load_limit(space) != 0)
+		add_load(row, "queue_load", space_load_limit(space));
+	else
+		rows_text(row, "queue_load", SLICE_LIT("off"));
+	rows_number(row, "queue_load_strikes", (int64_t)strikes.load);
+}
+
 static void status(struct desk *desk, uint64_t id)
 {
 	struct queue *queue = desk->operators->queue;
@@ -374,7 +417,7 @@ static void status(struct desk *desk, uint64_t id)
 	rows_number(row, "smtpd", (int64_t)intake_count(queue->intake));
 	rows_bool(row, "relay", deliveries_relay(queue->deliveries) != NULL);
 	add_channels(row, queue);
-	rows_number(row, "free_bytes", (int64_t)space_bytes(queue->space));
+	add_limits(row, queue);
 	send_row(desk, id, row);
 	rows_clear(&rows);
 	answer(desk, id, true, "queue is up");

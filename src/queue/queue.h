@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The queue process: takes messages from smtpd under auth's grants, keeps them, hands what is due
- * to relay, makes bounces, and does what the operator asks. All state is reached from struct
+ * to relay, makes reports, and does what the operator asks. All state is reached from struct
  * queue; each part has its own file and is opaque to the others.
  *
  *	intake, upload --put--> writer --stored--> delivery --DELIVER--> relay
  *	                          ^                   |
- *	                          +--- settle <-RESULTS+   bounce: a put in the same commit
+ *	                          +--- settle <-RESULTS+   report: a put in the same commit
+ *
+ * deadline and delays end, and tell of, what waits: by the clock, not by what relay says.
  */
 #ifndef POSTERN_QUEUE_QUEUE_H
 #define POSTERN_QUEUE_QUEUE_H
@@ -16,6 +18,7 @@
 #include "store/queue.h"
 
 struct config;
+struct deadlines;
 struct deliveries;
 struct dispatch;
 struct grants;
@@ -26,6 +29,7 @@ struct loop;
 struct operators;
 struct space;
 struct timer;
+struct delays;
 struct worker_pool;
 struct writer;
 
@@ -60,6 +64,8 @@ struct queue {
 	struct space *space;
 	struct intake *intake;
 	struct deliveries *deliveries;
+	struct deadlines *deadlines;
+	struct delays *delays;
 	struct operators *operators;
 	uint64_t recipients;         /* in the queue: for status */
 	unsigned loads;              /* reads of the store for claims under way */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "bounce.h"
 #include "claim.h"
 #include "config/config.h"
 #include "delivery.h"
@@ -15,6 +14,7 @@
 #include "os/worker.h"
 #include "policy/dispatch.h"
 #include "queue.h"
+#include "report.h"
 #include "writer.h"
 
 enum { KEYLESS_PAUSE_MS = 60000 };
@@ -23,7 +23,9 @@ enum { KEYLESS_PAUSE_MS = 60000 };
 struct item {
 	struct delivery_row *row;
 	enum ipc_outcome outcome;
-	bool expired, bounce;
+	enum report_action action;
+	enum report_cause cause; /* of a failure */
+	bool report;             /* the sender is told */
 	uint16_t code;
 	struct slice status, text;
 	int64_t due;
@@ -56,7 +58,7 @@ static struct settlement *settlement_new(struct queue *queue, struct delivery *d
 	s->delivery = delivery;
 	s->items = mem_array(items, sizeof(*s->items));
 	s->host = s->tls = (struct slice){"", 0};
-	buf_init(&s->head, BOUNCE_HEAD);
+	buf_init(&s->head, REPORT_HEAD);
 	/* What was stored or loaded is known to be well-formed. */
 	s->mail = queue_mail_ref(delivery->mail);
 	(void)queue_envelope_read(slice_of(s->mail->envelope, s->mail->envelope_len), &s->envelope);
@@ -97,9 +99,10 @@ static void log_item(const struct settlement *s, const struct item *item)
 		  LOG_SLICE_IF("tls", s->tls), LOG_NUMBER("attempt", item->row->attempts),
 		  LOG_NUMBER("delay_ms", now > mail->arrived ? now - mail->arrived : 0),
 		  LOG_TEXT_IF("uncertain", item->outcome == IPC_UNCERTAIN ? "yes" : ""),
-		  LOG_TEXT_IF("expired", item->expired ? "yes" : ""),
+		  LOG_TEXT_IF("expired", item->cause == REPORT_EXPIRED ? "yes" : ""),
+		  LOG_TEXT_IF("late", item->cause == REPORT_LATE ? "yes" : ""),
 		  LOG_TEXT_IF("bounce",
-			      item->outcome == IPC_FAILED ? (item->bounce ? "yes" : "no") : ""),
+			      item->outcome == IPC_FAILED ? (item->report ? "yes" : "no") : ""),
 		  LOG_SLICE_IF("status", item->status),
 		  waits ? LOG_NUMBER("retry_in_ms", item->due > now ? item->due - now : 0)
 			: LOG_TEXT_IF("", ""),
@@ -146,50 +149,48 @@ static void change(struct settlement *s, struct item *item)
 	writer_change(s->queue->writer, &change);
 }
 
-/* ---- bounces ----------------------------------------------------------------------------- */
-static struct slice head_of(const struct settlement *s)
-{
-	const struct queue_mail *mail = s->loaded != NULL ? s->loaded : s->mail;
-
-	if (mail->in_file)
-		return buf_data(&s->head);
-	return slice_head(slice_of(mail->body != NULL ? mail->body : "", mail->body_len),
-			  BOUNCE_HEAD);
-}
-
-/* The recipients that failed wait a little instead: there is no key for a bounce. */
+/* ---- reports ----------------------------------------------------------------------------- */
+/*
+ * There is no key for a report. Who failed waits a little instead; who has the message has it: the
+ * sender is not told.
+ */
 static void postpone(struct settlement *s)
 {
 	for (size_t i = 0; i < s->count; i++) {
-		if (s->items[i].bounce) {
-			s->items[i].bounce = s->items[i].expired = false;
+		if (!s->items[i].report)
+			continue;
+		s->items[i].report = false;
+		if (s->items[i].outcome == IPC_FAILED) {
+			s->items[i].cause = REPORT_SAID;
 			s->items[i].outcome = IPC_DEFERRED;
 			s->items[i].due = os_wall_ms() + KEYLESS_PAUSE_MS;
 		}
 	}
 }
 
-static void send_bounce(struct settlement *s)
+static void send_report(struct settlement *s)
 {
-	struct bounce_recipient *list = mem_array(s->count, sizeof(*list));
+	const struct queue_mail *mail = s->loaded != NULL ? s->loaded : s->mail;
+	struct report_recipient *list = mem_array(s->count, sizeof(*list));
 	struct queue_recipient recipient;
 	size_t count = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
 		const struct item *item = &s->items[i];
 
-		if (!item->bounce || !queue_envelope_find(&s->envelope, item->row->n, &recipient))
+		if (!item->report || !queue_envelope_find(&s->envelope, item->row->n, &recipient))
 			continue;
-		list[count++] = (struct bounce_recipient){.address = recipient.address,
+		list[count++] = (struct report_recipient){.action = item->action,
+							  .cause = item->cause,
+							  .address = recipient.address,
 							  .orcpt = recipient.orcpt,
 							  .status = item->status,
 							  .text = item->text,
 							  .host = s->host,
-							  .code = item->code,
-							  .expired = item->expired};
+							  .code = item->code};
 	}
-	if (count != 0 &&
-	    bounce_send(s->queue, s->mail, &s->envelope, list, count, head_of(s)) != ERR_OK)
+	if (count != 0 && report_send(s->queue, s->mail, &s->envelope, list, count,
+				      report_quote(mail, buf_data(&s->head))) != ERR_OK)
 		postpone(s);
 	mem_free(list);
 }
@@ -199,14 +200,14 @@ static void forget_dropped(struct settlement *s)
 {
 	for (size_t i = 0; i < s->count; i++)
 		if (s->items[i].row->dropped)
-			s->items[i].bounce = false;
+			s->items[i].report = false;
 }
 
 /* All that belongs to one commit is handed in without a break. */
 static void commit(struct settlement *s)
 {
 	forget_dropped(s);
-	send_bounce(s);
+	send_report(s);
 	for (size_t i = 0; i < s->count; i++)
 		change(s, &s->items[i]);
 	writer_after(s->queue->writer, on_disk, s);
@@ -218,7 +219,7 @@ static void fetch_work(void *arg)
 	const struct queue_mail *mail = s->mail;
 
 	if (mail->in_file)
-		s->head_err = queue_body_read(s->queue->folder, mail, 0, BOUNCE_HEAD, &s->head);
+		s->head_err = queue_body_read(s->queue->folder, mail, 0, REPORT_HEAD, &s->head);
 	else
 		s->head_err = queue_reader_mail(s->queue->claims, mail->id.key, &s->loaded);
 }
@@ -228,7 +229,7 @@ static void fetch_done(void *arg)
 	struct settlement *s = arg;
 
 	if (s->head_err != ERR_OK)
-		log_note(LOG_WARNING, "a bounce goes out without the header of the message: %s",
+		log_note(LOG_WARNING, "a report goes out without the header of the message: %s",
 			 err_name(s->head_err));
 	commit(s);
 }
@@ -236,11 +237,11 @@ static void fetch_done(void *arg)
 static void fetch_then_commit(struct settlement *s)
 {
 	const struct queue_mail *mail = s->mail;
-	bool bounce = false;
+	bool report = false;
 
 	for (size_t i = 0; i < s->count; i++)
-		bounce = bounce || s->items[i].bounce;
-	if (!bounce || (!mail->in_file && mail->body != NULL))
+		report = report || s->items[i].report;
+	if (!report || (!mail->in_file && mail->body != NULL))
 		commit(s);
 	else
 		queue_job(mail->in_file ? s->queue->body_pool : s->queue->claim_pool, fetch_work,
@@ -248,13 +249,31 @@ static void fetch_then_commit(struct settlement *s)
 }
 
 /* ---- deciding ---------------------------------------------------------------------------- */
-static void fail(struct settlement *s, struct item *item)
+static void tell(struct settlement *s, struct item *item, enum report_action action)
 {
 	struct queue_recipient recipient;
 
+	item->action = action;
+	item->report = queue_envelope_find(&s->envelope, item->row->n, &recipient) &&
+		       report_wanted(s->mail, &s->envelope, &recipient, action);
+}
+
+static void fail(struct settlement *s, struct item *item, enum report_cause cause)
+{
 	item->outcome = IPC_FAILED;
-	item->bounce = queue_envelope_find(&s->envelope, item->row->n, &recipient) &&
-		       bounce_wanted(s->mail, &s->envelope, &recipient);
+	item->cause = cause;
+	tell(s, item, REPORT_FAILED);
+}
+
+/* Who makes the report of success (RFC 3461 5.2): the last who knows of the wish. */
+static void delivered(struct settlement *s, struct item *item, uint8_t taken)
+{
+	if (taken == IPC_TAKEN_FINAL)
+		tell(s, item, REPORT_DELIVERED);
+	else if (taken != IPC_TAKEN_DSN)
+		tell(s, item, REPORT_RELAYED);
+	else if (s->envelope.by_trace) /* RFC 2852 4.1.4: a trace is made at each step */
+		tell(s, item, REPORT_RELAYED);
 }
 
 static struct item *add_item(struct settlement *s, struct delivery_row *row)
@@ -290,10 +309,12 @@ static void decide(struct settlement *s, struct delivery_row *row, const struct 
 	item->outcome = (enum ipc_outcome)result->outcome;
 	if (result->scope != IPC_SCOPE_OURS && item->outcome != IPC_UNCERTAIN && !s->down)
 		s->delivery->worked = true;
-	if (item->outcome == IPC_DELIVERED)
+	if (item->outcome == IPC_DELIVERED) {
+		delivered(s, item, result->taken);
 		return;
+	}
 	if (item->outcome == IPC_FAILED && result->scope != IPC_SCOPE_OURS) {
-		fail(s, item);
+		fail(s, item, REPORT_SAID);
 		return;
 	}
 	pause = (int64_t)retry_pause(&schedule, row->attempts + 1, os_random_u64());
@@ -306,10 +327,10 @@ static void decide(struct settlement *s, struct delivery_row *row, const struct 
 	}
 	item->due = now + pause;
 	/* A mistake in our own configuration is the administrator's to mend: nothing bounces. */
-	if (result->scope != IPC_SCOPE_OURS && s->mail->expires <= now) {
-		item->expired = true;
-		fail(s, item);
-	}
+	if (result->scope != IPC_SCOPE_OURS && s->mail->expires <= now)
+		fail(s, item, REPORT_EXPIRED);
+	else if (delivery_late(&s->envelope, now))
+		fail(s, item, REPORT_LATE);
 }
 
 static struct delivery_row *find_row(struct delivery *delivery, uint32_t n)
@@ -437,19 +458,26 @@ enum err settle_results(struct queue *queue, struct slice payload)
 }
 
 /* ---- without relay ----------------------------------------------------------------------- */
-void settle_expired(struct delivery *delivery)
+void settle_over(struct delivery *delivery, enum report_cause cause)
 {
 	struct settlement *s = settlement_new(delivery->queue, delivery, delivery->row_count);
 
 	for (uint32_t i = 0; i < delivery->row_count; i++) {
 		struct item *item = add_item(s, &delivery->rows[i]);
 
-		item->expired = true;
-		item->status = SLICE_LIT("4.4.7");
-		item->text = SLICE_LIT("The mail server of this domain could not be reached in all "
-				       "the time that the message was kept");
+		if (cause == REPORT_LATE) {
+			item->status = SLICE_LIT("5.4.7");
+			item->text =
+				SLICE_LIT("The message could not be delivered in the time that "
+					  "its sender gave for it");
+		} else {
+			item->status = SLICE_LIT("4.4.7");
+			item->text =
+				SLICE_LIT("The mail server of this domain could not be reached "
+					  "in all the time that the message was kept");
+		}
 		(void)snprintf(item->last, sizeof(item->last), "%.*s", SLICE_ARG(item->text));
-		fail(s, item);
+		fail(s, item, cause);
 	}
 	fetch_then_commit(s);
 }

@@ -12,9 +12,18 @@ static const char *const states[] = {[QUEUE_WAITING] = "waiting",
 				     [QUEUE_UNCERTAIN] = "uncertain",
 				     [QUEUE_HELD] = "held"};
 
-static const char *state_name(enum queue_state state)
+/* It has not been tried, and will not be before the time that its sender set (RFC 4865). */
+static bool is_scheduled(const struct view *view, const struct queue_view *at)
 {
-	return state <= QUEUE_HELD ? states[state] : "?";
+	return at->row.state == QUEUE_WAITING && at->envelope != NULL &&
+	       at->envelope->release_at > view->now && at->row.due >= at->envelope->release_at;
+}
+
+static const char *state_name(const struct view *view, const struct queue_view *at)
+{
+	if (is_scheduled(view, at))
+		return "scheduled";
+	return at->row.state <= QUEUE_HELD ? states[at->row.state] : "?";
 }
 
 void view_init(struct view *view, enum ipc_op op, const struct selector *selector, int64_t now)
@@ -32,6 +41,38 @@ void view_release(struct view *view)
 	MEM_FREE(view->places);
 }
 
+/* What its sender asked for. */
+static void add_terms(struct rows_row *row, const struct queue_view *at)
+{
+	static const char *const notify[] = {"never", "success", "failure", "delay"};
+	const struct queue_envelope *envelope = at->envelope;
+	char list[64] = "";
+
+	for (size_t i = 0; i < 4; i++) {
+		size_t used = slice_str(list).len;
+
+		if ((at->recipient.notify & 1u << i) != 0)
+			(void)snprintf(list + used, sizeof(list) - used, "%s%s",
+				       used != 0 ? "," : "", notify[i]);
+	}
+	if (list[0] != '\0')
+		rows_text(row, "notify", slice_str(list));
+	if (at->recipient.orcpt.len != 0)
+		rows_text(row, "orcpt", at->recipient.orcpt);
+	if (envelope->ret != 0)
+		rows_text(row, "ret", envelope->ret == 1 ? SLICE_LIT("full") : SLICE_LIT("hdrs"));
+	if (envelope->priority != 0)
+		rows_number(row, "priority", queue_envelope_priority(envelope));
+	if (envelope->release_at != 0)
+		rows_time(row, "release", envelope->release_at);
+	if (envelope->deliver_by != 0) {
+		rows_time(row, "deliver_by", envelope->deliver_by);
+		rows_text(row, "late",
+			  envelope->by_mode == QUEUE_BY_RETURN ? SLICE_LIT("goes back")
+							       : SLICE_LIT("sender is told"));
+	}
+}
+
 /* ---- rows of the answer ------------------------------------------------------------------ */
 static void add_row(struct view *view, const struct queue_view *at)
 {
@@ -42,7 +83,7 @@ static void add_row(struct view *view, const struct queue_view *at)
 	rows_text(row, "id", slice_str(id));
 	rows_text(row, "from", at->envelope->sender);
 	rows_text(row, "to", at->recipient.address);
-	rows_text(row, "state", slice_str(state_name(at->row.state)));
+	rows_text(row, "state", slice_str(state_name(view, at)));
 	rows_text(row, "account", at->envelope->account);
 	rows_number(row, "size", (int64_t)at->mail->size);
 	rows_time(row, "arrived", at->mail->arrived);
@@ -51,7 +92,9 @@ static void add_row(struct view *view, const struct queue_view *at)
 	else
 		rows_text(row, "next", SLICE_LIT(""));
 	rows_number(row, "attempts", at->row.attempts);
-	rows_text(row, "reason", at->last);
+	rows_text(row, "reason",
+		  is_scheduled(view, at) ? SLICE_LIT("not before the time that its sender set")
+					 : at->last);
 	if (view->op != IPC_OP_QUEUE_SHOW)
 		return;
 	rows_time(row, "expires", at->mail->expires);
@@ -60,6 +103,7 @@ static void add_row(struct view *view, const struct queue_view *at)
 	rows_text(row, "envid", at->envelope->envid);
 	rows_number(row, "recipients", at->mail->recipients);
 	rows_bool(row, "body_in_file", at->mail->in_file);
+	add_terms(row, at);
 }
 
 /* One that was chosen; false: no room for more in this step, or the limit is reached. */
@@ -74,7 +118,8 @@ static bool choose(struct view *view, const struct queue_view *at)
 	}
 	struct view_row *row = &view->rows[view->row_count++];
 
-	*row = (struct view_row){.row = at->row, .in_file = at->mail->in_file};
+	*row = (struct view_row){
+		.row = at->row, .in_file = at->mail->in_file, .scheduled = is_scheduled(view, at)};
 	msgid_print(&at->mail->id, row->id);
 	(void)snprintf(row->to, sizeof(row->to), "%.*s",
 		       SLICE_ARG(slice_head(at->recipient.address, VIEW_ADDRESS_MAX - 1)));

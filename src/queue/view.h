@@ -20,6 +20,7 @@ enum {
 struct view_row {
 	struct queue_row row;
 	bool in_file, touched;
+	bool scheduled; /* it waits for the time that its sender set (RFC 4865) */
 	char id[MSGID_TEXT_MAX + 1];
 	char to[VIEW_ADDRESS_MAX];
 };

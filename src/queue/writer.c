@@ -37,9 +37,11 @@ struct gathered {
 	struct queue_change *changes;
 	struct queue_destination *destinations;
 	struct queue_aside *asides;
+	struct queue_deadline *deadlines;
 	struct after *afters;
 	size_t put_count, change_count, destination_count, aside_count, after_count;
 	size_t put_size, note_size, change_size, destination_size, aside_size, after_size;
+	size_t deadline_count, deadline_size;
 };
 
 struct writer {
@@ -75,12 +77,13 @@ static void *grow(void *array, size_t count, size_t *size, size_t item)
 static bool is_empty(const struct gathered *g)
 {
 	return g->put_count + g->change_count + g->destination_count + g->aside_count +
-		       g->after_count ==
+		       g->deadline_count + g->after_count ==
 	       0;
 }
 
 static void clear(struct gathered *g)
 {
+	g->deadline_count = 0;
 	g->put_count = g->change_count = g->destination_count = g->aside_count = g->after_count = 0;
 }
 
@@ -91,6 +94,7 @@ static void release(struct gathered *g)
 	mem_free(g->changes);
 	mem_free(g->destinations);
 	mem_free(g->asides);
+	mem_free(g->deadlines);
 	mem_free(g->afters);
 	*g = (struct gathered){0};
 }
@@ -128,6 +132,11 @@ void writer_destination(struct writer *writer, const struct queue_destination *d
 void writer_aside(struct writer *writer, const struct queue_aside *aside)
 {
 	APPEND(&writer->next, aside, *aside);
+}
+
+void writer_deadline(struct writer *writer, const struct queue_deadline *deadline)
+{
+	APPEND(&writer->next, deadline, *deadline);
 }
 
 void writer_after(struct writer *writer, writer_fn *fn, void *arg)
@@ -233,6 +242,8 @@ static void failed(struct writer *writer)
 		APPEND(&writer->next, destination, g->destinations[i]);
 	for (size_t i = 0; i < g->aside_count; i++)
 		APPEND(&writer->next, aside, g->asides[i]);
+	for (size_t i = 0; i < g->deadline_count; i++)
+		APPEND(&writer->next, deadline, g->deadlines[i]);
 	for (size_t i = 0; i < g->after_count; i++)
 		APPEND(&writer->next, after, g->afters[i]);
 	for (size_t i = 0; i < newer.put_count; i++)
@@ -243,6 +254,8 @@ static void failed(struct writer *writer)
 		APPEND(&writer->next, destination, newer.destinations[i]);
 	for (size_t i = 0; i < newer.aside_count; i++)
 		APPEND(&writer->next, aside, newer.asides[i]);
+	for (size_t i = 0; i < newer.deadline_count; i++)
+		APPEND(&writer->next, deadline, newer.deadlines[i]);
 	for (size_t i = 0; i < newer.after_count; i++)
 		APPEND(&writer->next, after, newer.afters[i]);
 	release(&newer);
@@ -284,6 +297,8 @@ static void start(struct writer *writer)
 		.destination_count = writer->now.destination_count,
 		.asides = writer->now.asides,
 		.aside_count = writer->now.aside_count,
+		.deadlines = writer->now.deadlines,
+		.deadline_count = writer->now.deadline_count,
 		.want_keys = keys_wanted(writer->queue->keys) || writer->failing,
 	};
 	queue_job(writer->queue->write_pool, work, done, writer);

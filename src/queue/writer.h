@@ -30,6 +30,8 @@ void writer_put_own(struct writer *writer, struct queue_mail *mail, writer_fn *f
 void writer_change(struct writer *writer, const struct queue_change *change);
 void writer_destination(struct writer *writer, const struct queue_destination *destination);
 void writer_aside(struct writer *writer, const struct queue_aside *aside);
+/* A time to deliver by has been dealt with. */
+void writer_deadline(struct writer *writer, const struct queue_deadline *deadline);
 /* fn is called when all handed in so far is on disk. */
 void writer_after(struct writer *writer, writer_fn *fn, void *arg);
 /* Somebody waits for it: does not wait for company. */

@@ -94,6 +94,10 @@ class Postern:
     def configure(self, **parts):
         """Writes the configuration, with some of its parts changed."""
         self.parts.update(parts)
+        # What else runs on this machine is no matter of a test, unless it says so.
+        for load in ["refuse_load", "queue_load"]:
+            if load not in self.parts["limits"]:
+                self.parts["limits"] += f" {load} = off"
         filled = {name: text.format(**self.values) for name, text in self.parts.items()}
         # The machine of a test may be busy with others.
         load = " ".join(f"{name} = off" for name in ["refuse_load", "queue_load"] if name not in filled["limits"])

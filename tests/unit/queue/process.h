@@ -48,6 +48,7 @@ struct world {
 	struct config *config;
 	struct end master, auth, smtpd, relay, control;
 	uint64_t key, keys_left;
+	uint8_t taken; /* enum ipc_taken of what world_result says was delivered */
 };
 
 extern const char *world_program; /* path of the executable */
@@ -73,6 +74,9 @@ void world_grant(struct world *world, uint64_t number, const char *sender, const
 /* Submits; recipients separated by blanks. Returns the key. */
 uint64_t world_submit(struct world *world, uint64_t grant, const char *sender,
 		      const char *recipients, struct slice body);
+/* The same with what the sender asks for; each has notify and orcpt of all recipients. */
+uint64_t world_ask(struct world *world, uint64_t grant, const struct rec_mail *terms,
+		   const struct rec_recipient *each, const char *recipients, struct slice body);
 enum ipc_verdict world_verdict(struct world *world, uint64_t key);
 /* Submits under grant 1 and expects it to be stored. */
 uint64_t world_mail(struct world *world, const char *recipients, struct slice body);

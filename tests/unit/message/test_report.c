@@ -7,13 +7,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "message/bounce.h"
+#include "message/report.h"
 
-static struct bounce_recipient recipients[600];
+static struct report_recipient recipients[600];
 
-static struct bounce example(void)
+static struct report example(void)
 {
-	recipients[0] = (struct bounce_recipient){
+	recipients[0] = (struct report_recipient){
 		.address = SLICE_LIT("bob@example.net"),
 		.orcpt = SLICE_LIT("rfc822;bob@example.com"),
 		.status = SLICE_LIT("5.1.1"),
@@ -21,7 +21,7 @@ static struct bounce example(void)
 		.host = SLICE_LIT("mx.example.net"),
 		.code = 550,
 	};
-	return (struct bounce){
+	return (struct report){
 		.hostname = "mail.example.org",
 		.id = SLICE_LIT("5f3-0k7d2m9xq4r8t1w6y3z5"),
 		.to = SLICE_LIT("alice@example.org"),
@@ -30,7 +30,7 @@ static struct bounce example(void)
 		.random = {7, 9},
 		.recipients = recipients,
 		.recipient_count = 1,
-		.header = SLICE_LIT("From: alice@example.org\r\nSubject: hi\r\n\r\n"),
+		.message = SLICE_LIT("From: alice@example.org\r\nSubject: hi\r\n\r\n"),
 	};
 }
 
@@ -51,13 +51,13 @@ static size_t lines_that_start(const struct buf *out, const char *text)
 	return count;
 }
 
-static void print(const struct bounce *bounce, struct buf *out)
+static void print(const struct report *report, struct buf *out)
 {
 	struct slice rest;
 	struct slice line;
 
 	buf_init(out, 1 << 20);
-	assert_int_equal(bounce_print(bounce, out), ERR_OK);
+	assert_int_equal(report_print(report, out), ERR_OK);
 	/* Whatever it was given: 7-bit, CR LF, short lines, no control. */
 	rest = buf_data(out);
 	while (slice_split(&rest, '\n', &line)) {
@@ -70,12 +70,12 @@ static void print(const struct bounce *bounce, struct buf *out)
 
 static void ordinary(void **state)
 {
-	struct bounce bounce = example();
+	struct report report = example();
 	struct buf out;
 
 	(void)state;
-	bounce.envid = SLICE_LIT("env-1");
-	print(&bounce, &out);
+	report.envid = SLICE_LIT("env-1");
+	print(&report, &out);
 	assert_true(slice_starts(
 		buf_data(&out), "From: Mail Delivery System <MAILER-DAEMON@mail.example.org>\r\n"));
 	assert_true(contains(&out, "To: <alice@example.org>\r\n"));
@@ -99,7 +99,7 @@ static void ordinary(void **state)
 /* The remote server and the old header try to end parts and start fields (threats H2). */
 static void injection(void **state)
 {
-	struct bounce bounce = example();
+	struct report report = example();
 	struct buf out;
 	static const char words[] =
 		"x\r\nFinal-Recipient: rfc822; victim@example.com\r\n\r\n--=_\r\n"
@@ -111,11 +111,11 @@ static void injection(void **state)
 	recipients[0].status = SLICE_LIT("5.1.1\r\nX: y");
 	recipients[0].host = SLICE_LIT("h\r\nAction: delivered");
 	recipients[0].address = SLICE_LIT("b@c\r\nAction: delivered");
-	bounce.envid = SLICE_LIT("e\r\nSubject: evil");
-	bounce.to = SLICE_LIT("a@b>\r\nBcc: victim@example.com");
-	bounce.header = SLICE_LIT(
+	report.envid = SLICE_LIT("e\r\nSubject: evil");
+	report.to = SLICE_LIT("a@b>\r\nBcc: victim@example.com");
+	report.message = SLICE_LIT(
 		"Message-ID: <x>\r\r\n--=_\nSubject: a\0b\xc3\r\nLast: 1\r\n\r\nBODY\r\n");
-	print(&bounce, &out);
+	print(&report, &out);
 	assert_int_equal(lines_that_start(&out, "Final-Recipient:"), 1);
 	assert_int_equal(lines_that_start(&out, "Action:"), 1);
 	assert_int_equal(lines_that_start(&out, "Status:"), 1);
@@ -130,13 +130,13 @@ static void injection(void **state)
 
 static void expired(void **state)
 {
-	struct bounce bounce = example();
+	struct report report = example();
 	struct buf out;
 
 	(void)state;
-	recipients[0] =
-		(struct bounce_recipient){.address = SLICE_LIT("bob@example.net"), .expired = true};
-	print(&bounce, &out);
+	recipients[0] = (struct report_recipient){.address = SLICE_LIT("bob@example.net"),
+						  .cause = REPORT_EXPIRED};
+	print(&report, &out);
 	assert_true(contains(&out, "Status: 4.4.7\r\n"));
 	assert_true(contains(&out, "was tried until the time to give up"));
 	assert_int_equal(lines_that_start(&out, "Diagnostic-Code:"), 0);
@@ -145,7 +145,7 @@ static void expired(void **state)
 
 static void many_and_large(void **state)
 {
-	struct bounce bounce = example();
+	struct report report = example();
 	static char words[65536];
 	static char header[200000];
 	struct buf out;
@@ -156,16 +156,16 @@ static void many_and_large(void **state)
 	for (size_t i = 0; i + 100 <= sizeof(header); i += 100)
 		memcpy(header + i, "X-Filler: 1\r\nX-Long: ", 21);
 	memset(header, 'H', 5000);
-	bounce.header = slice_of(header, sizeof(header));
+	report.message = slice_of(header, sizeof(header));
 	for (size_t i = 0; i < 500; i++) {
 		recipients[i] = recipients[0];
 		recipients[i].text = slice_of(words, sizeof(words));
 	}
-	print(&bounce, &out);
+	print(&report, &out);
 	assert_true(buf_len(&out) < 65536);
 	buf_release(&out);
-	bounce.recipient_count = 500;
-	print(&bounce, &out);
+	report.recipient_count = 500;
+	print(&report, &out);
 	assert_int_equal(lines_that_start(&out, "Final-Recipient:"), 500);
 	assert_true(contains(&out, "and 450 more"));
 	assert_true(buf_len(&out) < 300 * 1024);
@@ -174,19 +174,19 @@ static void many_and_large(void **state)
 
 static void boundary_is_absent(void **state)
 {
-	struct bounce bounce = example();
+	struct report report = example();
 	struct buf first;
 	struct buf second;
 	struct slice boundary;
 
 	(void)state;
-	print(&bounce, &first);
+	print(&report, &first);
 	boundary = slice_skip(buf_data(&first),
 			      slice_search(buf_data(&first), SLICE_LIT("boundary=\"")) + 10);
 	boundary = slice_head(boundary, slice_find(boundary, '"'));
 	assert_true(boundary.len > 10);
 	recipients[0].text = boundary; /* somebody who knows the numbers */
-	print(&bounce, &second);
+	print(&report, &second);
 	assert_int_equal(slice_search(slice_skip(buf_data(&second), 500), SLICE_LIT("boundary=")),
 			 buf_len(&second) - 500);
 	assert_false(slice_search(slice_head(buf_data(&second), 500), boundary) < 500);
@@ -196,13 +196,13 @@ static void boundary_is_absent(void **state)
 
 static void full_leaves_nothing(void **state)
 {
-	struct bounce bounce = example();
+	struct report report = example();
 	struct buf out;
 
 	(void)state;
 	buf_init(&out, 700);
 	assert_int_equal(buf_append_str(&out, "before"), ERR_OK);
-	assert_int_equal(bounce_print(&bounce, &out), ERR_FULL);
+	assert_int_equal(report_print(&report, &out), ERR_FULL);
 	assert_true(slice_is(buf_data(&out), "before"));
 	buf_release(&out);
 }
