@@ -56,8 +56,8 @@ static const char *const sql[STATEMENT_END] = {
 	[ROW_SET] = "UPDATE recipient SET due=?5, attempts=?6, state=?7, last=coalesce(?8,last)"
 		    " WHERE destination=?1 AND due=?2 AND key=?3 AND n=?4",
 	[ROW_FIND] = "SELECT due, state FROM recipient WHERE destination=?1 AND key=?2 AND n=?3",
-	[ROW_NOTICE] = "UPDATE recipient SET notice=notice|?5"
-		       " WHERE destination=?1 AND due=?2 AND key=?3 AND n=?4",
+	[ROW_NOTICE] = ("UPDATE recipient SET notice=notice|?5"
+			" WHERE destination=?1 AND due=?2 AND key=?3 AND n=?4"),
 	[MESSAGE_END] = "DELETE FROM message WHERE key=?1 AND recipients<=?2",
 	[PROGRESS_ADD] = "INSERT INTO progress VALUES(?1,?2)"
 			 " ON CONFLICT(key) DO UPDATE SET ended=ended+excluded.ended",
