@@ -198,6 +198,10 @@ bool config_networks_have(const struct strings *networks, struct slice address);
  * a machine with so many cores; 0: it is off.
  */
 uint32_t config_load(uint32_t setting, uint32_t per_core, uint32_t cores);
+/* A size as settings have it: "50M", in bytes. ERR_SYNTAX, ERR_RANGE. */
+enum err config_read_size(struct slice text, uint64_t *bytes_out);
+/* Appends it so: "50M". */
+void config_print_size(uint64_t bytes, struct buf *out);
 /* "example.org" of account names: domain if set, else hostname. */
 const char *config_domain(const struct config *config);
 

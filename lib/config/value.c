@@ -251,6 +251,16 @@ static enum err read_units(struct slice text, const struct unit *units, bool bar
 	return ERR_OK;
 }
 
+enum err config_read_size(struct slice text, uint64_t *bytes_out)
+{
+	return read_units(text, size_units, true, bytes_out);
+}
+
+void config_print_size(uint64_t bytes, struct buf *out)
+{
+	value_print_number(SET_SIZE, bytes, out);
+}
+
 static enum err read_bool(struct slice text, uint64_t *value_out)
 {
 	static const char *const words[] = {"no", "yes", "off", "on", "false", "true"};

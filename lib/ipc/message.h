@@ -182,7 +182,10 @@ enum ipc_op {
 	IPC_OP_USER_ENABLE,
 	IPC_OP_USER_DELETE,
 	IPC_OP_USER_TEST, /* secret: status 0 if it would log in */
-	IPC_OP_USER_SET,  /* send_as: instead of those before */
+	/*
+	 * send_as: instead of those before; message_size (TEXT: 100M, default): the others stay.
+	 */
+	IPC_OP_USER_SET,
 	/*
 	 * queue. args that choose among messages: account, sender, recipient (TEXT: address, or
 	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL), older (TEXT:

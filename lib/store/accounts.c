@@ -14,7 +14,8 @@
  * a statement.
  */
 #define COLUMNS                                                                                    \
-	"id, name, enabled, verifier, generation, created, changed, password_changed "             \
+	"id, name, enabled, verifier, generation, created, changed, password_changed, "            \
+	"message_size "                                                                            \
 	"FROM account "
 
 static const char *const SQL[ACCOUNTS_STATEMENTS] = {
@@ -38,6 +39,8 @@ static const char *const SQL[ACCOUNTS_STATEMENTS] = {
 				 "changed = ?3 WHERE id = ?1",
 	[ACCOUNTS_TOUCH] =
 		"UPDATE account SET generation = generation + 1, changed = ?2 WHERE id = ?1",
+	[ACCOUNTS_SET_MESSAGE_SIZE] = "UPDATE account SET message_size = ?2, generation = "
+				      "generation + 1, changed = ?3 WHERE id = ?1",
 	[ACCOUNTS_DELETE] = "DELETE FROM account WHERE id = ?1",
 };
 
@@ -137,6 +140,7 @@ static void read_row(sqlite3_stmt *stmt, struct account *account)
 		.created = sqlite3_column_int64(stmt, 5),
 		.changed = sqlite3_column_int64(stmt, 6),
 		.password_changed = sqlite3_column_int64(stmt, 7),
+		.message_size = (uint64_t)sqlite3_column_int64(stmt, 8),
 	};
 	if (verifier_read(column_slice(stmt, 3), &account->verifier) != ERR_OK) {
 		account->verifier = (struct verifier){0};
@@ -385,6 +389,23 @@ enum err accounts_set_send_as(struct accounts *accounts, int64_t id, const char 
 	    (err = clear_send_as(accounts, id)) == ERR_OK)
 		err = insert_send_as(accounts, id, send_as, send_as_count);
 	return accounts_end(accounts, err);
+}
+
+enum err accounts_set_message_size(struct accounts *accounts, int64_t id, uint64_t bytes,
+				   int64_t now)
+{
+	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_SET_MESSAGE_SIZE);
+
+	if (bytes > ACCOUNT_MESSAGE_MAX) {
+		accounts_explain(accounts, "messages of more than 4G cannot be taken");
+		return ERR_RANGE;
+	}
+	if (stmt == NULL)
+		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
+	(void)sqlite3_bind_int64(stmt, 1, id);
+	(void)sqlite3_bind_int64(stmt, 2, (int64_t)bytes);
+	(void)sqlite3_bind_int64(stmt, 3, now);
+	return finish_change(accounts, stmt);
 }
 
 enum err accounts_delete(struct accounts *accounts, int64_t id)

@@ -26,6 +26,7 @@ enum {
 	ACCOUNT_PATTERNS_TEXT = 4000, /* bytes of all of them, joined with ", " */
 	ACCOUNT_WHY = 512,
 };
+#define ACCOUNT_MESSAGE_MAX (UINT64_C(4) << 30) /* as of limits.message_size */
 
 struct account {
 	int64_t id;
@@ -36,7 +37,8 @@ struct account {
 	struct verifier verifier; /* all zero if damaged */
 	char **send_as;           /* patterns of policy/rights.h; none: the account's own address */
 	size_t send_as_count;
-	int64_t created; /* ms since 1970, as the next two */
+	uint64_t message_size; /* bytes of its largest message; 0: limits.message_size */
+	int64_t created;       /* ms since 1970, as the next two */
 	int64_t changed;
 	int64_t password_changed;
 };
@@ -90,6 +92,9 @@ enum err accounts_set_verifier(struct accounts *accounts, int64_t id,
 enum err accounts_set_enabled(struct accounts *accounts, int64_t id, bool enabled, int64_t now);
 enum err accounts_set_send_as(struct accounts *accounts, int64_t id, const char *const *send_as,
 			      size_t send_as_count, int64_t now);
+/* bytes: 0 for limits.message_size. ERR_RANGE: more than ACCOUNT_MESSAGE_MAX. */
+enum err accounts_set_message_size(struct accounts *accounts, int64_t id, uint64_t bytes,
+				   int64_t now);
 enum err accounts_delete(struct accounts *accounts, int64_t id);
 
 #endif

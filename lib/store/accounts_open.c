@@ -13,7 +13,7 @@
 #include "os/os.h"
 #include "store/accounts_internal.h"
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x706f7361 /* "posa" */, BUSY_MS = 5000 };
+enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x706f7361 /* "posa" */, BUSY_MS = 5000 };
 
 static const char SCHEMA[] = "CREATE TABLE account ("
 			     " id INTEGER PRIMARY KEY AUTOINCREMENT," /* never used again */
@@ -23,7 +23,8 @@ static const char SCHEMA[] = "CREATE TABLE account ("
 			     " generation INTEGER NOT NULL,"
 			     " created INTEGER NOT NULL,"
 			     " changed INTEGER NOT NULL,"
-			     " password_changed INTEGER NOT NULL) STRICT;"
+			     " password_changed INTEGER NOT NULL,"
+			     " message_size INTEGER NOT NULL DEFAULT 0) STRICT;"
 			     "CREATE TABLE send_as ("
 			     " account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
 			     " position INTEGER NOT NULL,"
@@ -145,8 +146,17 @@ static enum err make_schema(struct accounts *accounts)
 	OPENSSL_cleanse(key, sizeof(key));
 	if (err == ERR_OK)
 		err = execute(accounts, "PRAGMA application_id = 1886352225;"
-					"PRAGMA user_version = 1;");
+					"PRAGMA user_version = 2;");
 	return err;
+}
+
+/* Takes a store of an earlier version to this one; within the transaction. */
+static enum err migrate(struct accounts *accounts, int64_t version)
+{
+	if (version >= SCHEMA_VERSION)
+		return ERR_OK;
+	return execute(accounts, "ALTER TABLE account ADD COLUMN message_size INTEGER NOT NULL "
+				 "DEFAULT 0; PRAGMA user_version = 2;");
 }
 
 static enum err check_schema(struct accounts *accounts)
@@ -177,7 +187,7 @@ static enum err check_schema(struct accounts *accounts)
 			accounts->path, (long long)version, SCHEMA_VERSION);
 		return ERR_CORRUPT;
 	}
-	return ERR_OK;
+	return migrate(accounts, version);
 }
 
 static enum err open_db(struct accounts *accounts)

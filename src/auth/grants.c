@@ -26,6 +26,7 @@ struct grant {
 	int64_t account_id; /* 0 for a standing one */
 	char *account;
 	char *bounce;
+	uint64_t message_size;
 	struct ipc_list patterns; /* senders, or domains if standing; bytes are ours */
 	int64_t valid_until;      /* wall */
 	grant_ready_fn *ready;
@@ -113,6 +114,7 @@ static void send_grant(struct grants *grants, const struct grant *grant)
 		.bounce = slice_str(grant->bounce),
 		.recipients_left = GRANT_BUDGET,
 		.valid_until = grant->valid_until,
+		.message_size = grant->message_size,
 	};
 
 	if (grant->standing)
@@ -316,6 +318,7 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 	grant->account_id = account->id;
 	grant->account = mem_strdup(account->name);
 	grant->bounce = mem_strdup(address);
+	grant->message_size = account->message_size;
 	send_grant(grants, grant);
 	*grant_out = grant;
 	return ERR_OK;

@@ -39,6 +39,7 @@ struct login {
 	char name[ACCOUNT_NAME_MAX + 1];
 	char account[ACCOUNT_NAME_MAX + 1];
 	char address[ACCOUNT_NAME_MAX + 1];
+	uint64_t message_size; /* of the account */
 	struct ipc_list_builder senders;
 };
 
@@ -105,6 +106,7 @@ static void on_granted(struct grant *grant, void *arg)
 		.mechanism = slice_str(exchange_mechanism(login->exchange)),
 		.address = slice_str(login->address),
 		.senders = ipc_list_view(&login->senders),
+		.message_size = login->message_size,
 	};
 
 	login->grant = NULL; /* it is the session's now, or gone */
@@ -132,6 +134,7 @@ static void succeed(struct login *login, const struct account *account)
 		return;
 	}
 	(void)snprintf(login->account, sizeof(login->account), "%s", account->name);
+	login->message_size = account->message_size;
 	login->state = GRANTING;
 	err = grants_add(auth->grants, login->front, account, login->address,
 			 ipc_list_view(&login->senders), on_granted, login, &login->grant);

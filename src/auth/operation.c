@@ -7,11 +7,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config/config.h"
 #include "mechanism.h"
 #include "os/os.h"
 #include "policy/rights.h"
 #include "senders.h"
 #include "store/password.h"
+
+enum { MESSAGE_LEAST = 1024 /* bytes, as of limits.message_size */ };
 
 /* ---- what is asked -------------------------------------------------------------------------- */
 
@@ -19,6 +22,13 @@ static void take_argument(struct operation *operation, const struct rec_field *f
 {
 	if (slice_is(field->key, "generate")) {
 		operation->generate = slice_is(field->value, "true");
+	} else if (slice_is(field->key, "message_size")) {
+		operation->has_message_size = true;
+		operation->bad_message_size =
+			!slice_is(field->value, "default") &&
+			(config_read_size(field->value, &operation->message_size) != ERR_OK ||
+			 operation->message_size < MESSAGE_LEAST ||
+			 operation->message_size > ACCOUNT_MESSAGE_MAX);
 	} else if (slice_is(field->key, "send_as") && field->value.len > 0) {
 		if (operation->send_as_count < ACCOUNT_PATTERNS)
 			operation->send_as[operation->send_as_count++] =
@@ -144,6 +154,20 @@ static void describe_senders(struct operation *operation, const struct account *
 	buf_release(&text);
 }
 
+static void add_message_size(struct ipc_list_builder *row, const struct account *account)
+{
+	struct buf size;
+	char text[32] = "default";
+
+	buf_init(&size, sizeof(text) - 1);
+	if (account->message_size != 0) {
+		config_print_size(account->message_size, &size);
+		(void)slice_copy(buf_data(&size), text, sizeof(text));
+	}
+	add_field(row, "message_size", IPC_FIELD_TEXT, text);
+	buf_release(&size);
+}
+
 static void add_account(struct operation *operation, const struct account *account, bool whole)
 {
 	struct ipc_list_builder *row = new_row(operation);
@@ -153,6 +177,7 @@ static void add_account(struct operation *operation, const struct account *accou
 	add_name(operation, row, account->name);
 	add_bool(row, "enabled", account->enabled);
 	add_field(row, "send_as", IPC_FIELD_TEXT, senders);
+	add_message_size(row, account);
 	add_time(row, "created", account->created);
 	add_time(row, "changed", account->changed);
 	add_time(row, "password_changed", account->password_changed);
@@ -217,6 +242,14 @@ static bool find(struct operation *operation, struct accounts *accounts,
 	refuse(operation, "%s%s", accounts_why(accounts),
 	       err == ERR_NOT_FOUND ? "; \"postern user list\" shows all" : "");
 	return false;
+}
+
+static bool message_size_ok(struct operation *operation)
+{
+	if (operation->bad_message_size)
+		refuse(operation, "--message-size: expected a size from 1K to 4G, such as 100M, or "
+				  "\"default\" for that of all others (limits.message_size)");
+	return !operation->bad_message_size;
 }
 
 static bool senders_ok(struct operation *operation)
@@ -290,7 +323,7 @@ static void user_add(struct operation *operation, struct accounts *accounts, int
 	struct verifier verifier;
 	int64_t id = 0;
 
-	if (!read_name(operation, name) || !senders_ok(operation))
+	if (!read_name(operation, name) || !senders_ok(operation) || !message_size_ok(operation))
 		return;
 	if (accounts_find(accounts, name, operation->domain, &account) == ERR_OK) {
 		refuse(operation,
@@ -303,7 +336,9 @@ static void user_add(struct operation *operation, struct accounts *accounts, int
 	if (!make_verifier(operation, name, password, &verifier))
 		return;
 	if (accounts_add(accounts, name, &verifier, patterns(operation), operation->send_as_count,
-			 now, &id) != ERR_OK) {
+			 now, &id) != ERR_OK ||
+	    (operation->has_message_size &&
+	     accounts_set_message_size(accounts, id, operation->message_size, now) != ERR_OK)) {
 		refuse(operation, "%s", accounts_why(accounts));
 	} else if (accounts_find(accounts, name, operation->domain, &account) == ERR_OK) {
 		char senders[ACCOUNT_PATTERNS_TEXT + 1];
@@ -386,15 +421,26 @@ static void user_delete(struct operation *operation, struct accounts *accounts)
 	account_release(&account);
 }
 
+/* What is not given stays; with nothing given at all the senders become the default. */
+static bool change(struct operation *operation, struct accounts *accounts, int64_t id, int64_t now)
+{
+	if ((operation->send_as_count > 0 || !operation->has_message_size) &&
+	    accounts_set_send_as(accounts, id, patterns(operation), operation->send_as_count,
+				 now) != ERR_OK)
+		return false;
+	return !operation->has_message_size ||
+	       accounts_set_message_size(accounts, id, operation->message_size, now) == ERR_OK;
+}
+
 static void user_set(struct operation *operation, struct accounts *accounts, int64_t now)
 {
 	struct account account = {0};
 	char name[ACCOUNT_NAME_MAX + 1];
 
-	if (!senders_ok(operation) || !find(operation, accounts, &account))
+	if (!senders_ok(operation) || !message_size_ok(operation) ||
+	    !find(operation, accounts, &account))
 		return;
-	if (accounts_set_send_as(accounts, account.id, patterns(operation),
-				 operation->send_as_count, now) != ERR_OK) {
+	if (!change(operation, accounts, account.id, now)) {
 		refuse(operation, "%s", accounts_why(accounts));
 		account_release(&account);
 		return;
@@ -410,6 +456,7 @@ static void user_set(struct operation *operation, struct accounts *accounts, int
 		describe_senders(operation, &account, senders);
 		add_name(operation, row, account.name);
 		add_field(row, "send_as", IPC_FIELD_TEXT, senders);
+		add_message_size(row, &account);
 		say(operation, "%s: may send as %.1500s", name, senders);
 		account_release(&account);
 	}

@@ -4,15 +4,17 @@
  * where a password is set or tested); knows nothing of channels and sessions.
  *
  *	op             args                              rows
- *	USER_ADD       send_as (any number), generate    name, address, [password], send_as
+ *	USER_ADD       send_as, message_size, generate   name, address, [password], send_as
  *	USER_LIST                                        one per account, as USER_SHOW without
  *verifier USER_SHOW                                        name, address, enabled, send_as,
  *created, changed, password_changed, verifier USER_PASSWORD  generate name, address, [password]
  *	USER_DISABLE, USER_ENABLE, USER_DELETE           none
  *	USER_TEST                                        name, address, exists, [password_correct],
  *	                                                 enabled, send_as
- *	USER_SET       send_as (any number; none or an   name, address, send_as
- *	               empty one: the default)
+ *	USER_SET       send_as (any number; none or an   name, address, send_as,
+ *	               empty one: the default),          message_size
+ *	               or message_size (then send_as
+ *	               stays unless given)
  *
  * The subject is the login name, the secret the password; generate "true" has one made, which the
  * row "password" then tells. Booleans are "true" and "false".
@@ -37,6 +39,8 @@ struct operation {
 	char subject[ACCOUNT_NAME_MAX + 1];
 	bool subject_too_long;
 	bool generate;
+	bool has_message_size, bad_message_size;
+	uint64_t message_size; /* 0: default */
 	char *send_as[ACCOUNT_PATTERNS];
 	size_t send_as_count;
 	bool too_many_send_as;

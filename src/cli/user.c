@@ -50,8 +50,11 @@ static int with_password(const struct invocation *invocation, enum ipc_op op, bo
 	return status;
 }
 
-static void add_send_as(const struct invocation *invocation, struct ipc_list_builder *args)
+static void add_rights(const struct invocation *invocation, struct ipc_list_builder *args)
 {
+	if (invocation_has(invocation, OPTION_message_size))
+		add_argument(args, "message_size", IPC_FIELD_TEXT,
+			     invocation->values[OPTION_message_size]);
 	for (size_t i = 0; i < invocation->send_as_count; i++)
 		add_argument(args, "send_as", IPC_FIELD_TEXT, invocation->send_as[i]);
 }
@@ -62,7 +65,7 @@ int cmd_user_add(const struct invocation *invocation)
 	int status;
 
 	ipc_list_begin(&args, ARGS_MAX);
-	add_send_as(invocation, &args);
+	add_rights(invocation, &args);
 	status = with_password(invocation, IPC_OP_USER_ADD, true, &args);
 	ipc_list_release(&args);
 	return status;
@@ -97,7 +100,7 @@ int cmd_user_set(const struct invocation *invocation)
 	int status;
 
 	ipc_list_begin(&args, ARGS_MAX);
-	add_send_as(invocation, &args);
+	add_rights(invocation, &args);
 	question.args = ipc_list_view(&args);
 	status = ask_and_show(invocation, &question, SHOW_PASSWORD, "");
 	ipc_list_release(&args);

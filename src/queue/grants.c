@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "config/config.h"
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -24,6 +25,7 @@ struct grant {
 	uint32_t smtpd_incarnation;
 	bool any_sender, any_recipient, used;
 	uint32_t recipients_left;
+	uint64_t message_size;         /* bytes; 0: limits.message_size */
 	int64_t valid_until;           /* 0: no end */
 	uint32_t messages, recipients; /* since the last report */
 	struct ipc_list senders, domains;
@@ -125,6 +127,7 @@ static enum err on_grant(struct grants *grants, struct slice payload)
 	grant->any_recipient = msg.any_recipient;
 	grant->recipients_left = msg.recipients_left;
 	grant->valid_until = msg.valid_until;
+	grant->message_size = msg.message_size;
 	grant->senders = (struct ipc_list){msg.senders.count, copy_in(&at, msg.senders.bytes)};
 	grant->domains = (struct ipc_list){msg.domains.count, copy_in(&at, msg.domains.bytes)};
 	grant->account = copy_in(&at, msg.account);
@@ -302,6 +305,15 @@ enum ipc_verdict grants_use(struct grants *grants, uint64_t number, uint16_t ind
 	grant->used = grants->any_used = true;
 	*view_out = (struct grant_view){.account = grant->account, .bounce = grant->bounce};
 	return IPC_STORED;
+}
+
+uint64_t grants_message_size(const struct grants *grants, uint64_t number)
+{
+	const struct grant *grant = find(grants, number);
+
+	if (grant != NULL && grant->message_size != 0)
+		return grant->message_size;
+	return queue_config(grants->queue)->limits.message_size;
 }
 
 void grants_give_back(struct grants *grants, uint64_t number, uint32_t count)

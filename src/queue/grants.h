@@ -27,6 +27,8 @@ struct grant_view { /* valid until the loop goes on */
 enum ipc_verdict grants_use(struct grants *grants, uint64_t number, uint16_t index,
 			    uint32_t incarnation, struct slice sender, struct ipc_list recipients,
 			    struct grant_view *view_out);
+/* Bytes that a message under it may have. */
+uint64_t grants_message_size(const struct grants *grants, uint64_t number);
 /* It was not stored after all. */
 void grants_give_back(struct grants *grants, uint64_t number, uint32_t count);
 size_t grants_count(const struct grants *grants);

@@ -226,7 +226,8 @@ enum err upload_chunk(struct upload *uploads, struct front *front, struct slice 
 		return ERR_NOT_FOUND;
 	upload->size += msg.data.len;
 	if (upload->mail != NULL &&
-	    upload->size > queue_config(front_queue(front))->limits.message_size + TRACE_SLACK)
+	    upload->size >
+		    grants_message_size(front_queue(front)->grants, upload->grant) + TRACE_SLACK)
 		fail(upload, IPC_BAD_MESSAGE);
 	chunk = mem_resize(NULL, sizeof(*chunk) + msg.data.len); /* not zeroed: filled below */
 	chunk->next = NULL;

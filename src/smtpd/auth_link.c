@@ -72,6 +72,7 @@ static struct login *login_new(const struct msg_auth_ok *msg)
 	struct rec_pattern pattern;
 
 	login->grant = msg->grant;
+	login->message_size = msg->message_size;
 	login->account = text_of(msg->account);
 	login->mechanism = text_of(msg->mechanism);
 	login->address = text_of(msg->address);
@@ -103,6 +104,17 @@ static void log_login(const struct session *session, const char *event, struct s
 		  LOG_SLICE_IF("reason", reason), LOG_TEXT_IF("reply", reply));
 }
 
+static void renew_options(struct session *session, void *arg)
+{
+	struct smtp_server_options options;
+
+	(void)arg;
+	if (session->server == NULL)
+		return;
+	session_options(session, &options);
+	smtp_server_set_options(session->server, &options);
+}
+
 static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
 {
 	struct session *session = waiting(link, msg->session);
@@ -115,6 +127,7 @@ static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
 	login_free(&session->login);
 	session->login = login_new(msg);
 	log_login(session, "login", msg->account, msg->mechanism, SLICE_LIT(""), "");
+	renew_options(session, NULL); /* its own message size */
 	smtp_server_auth_ok(session->server);
 	session_resume(session);
 }
@@ -178,17 +191,6 @@ static void lose_grant(struct session *session, void *arg)
 		  LOG_TEXT("account", session->login->account),
 		  LOG_TEXT("text", "the login is no longer valid"),
 		  LOG_SLICE_IF("reason", lost->reason));
-}
-
-static void renew_options(struct session *session, void *arg)
-{
-	struct smtp_server_options options;
-
-	(void)arg;
-	if (session->server == NULL)
-		return;
-	session_options(session, &options);
-	smtp_server_set_options(session->server, &options);
 }
 
 static void on_offer(struct auth_link *link, const struct msg_auth_offer *msg)

@@ -26,7 +26,8 @@ struct login {
 	char *address;  /* for a missing From; "" none */
 	char **senders; /* patterns (policy/rights.h) */
 	size_t sender_count;
-	bool lost; /* the grant is: 421 at the next MAIL */
+	uint64_t message_size; /* bytes; 0: limits.message_size */
+	bool lost;             /* the grant is: 421 at the next MAIL */
 };
 
 void login_free(struct login **login);

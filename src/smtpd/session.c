@@ -216,6 +216,7 @@ void session_options(const struct session *session, struct smtp_server_options *
 {
 	const struct config *config = session->smtpd->config;
 	const struct front *front = session->front;
+	const struct login *login = session->login;
 
 	*options_out = (struct smtp_server_options){
 		.hostname = front->hostname,
@@ -232,7 +233,9 @@ void session_options(const struct session *session, struct smtp_server_options *
 		.bare_newline_repair = config->limits.bare_newline == BARE_NEWLINE_REPAIR,
 		.long_lines_refuse = config->limits.long_lines == LONG_LINES_REFUSE,
 		.auth_equals = front->auth_equals,
-		.message_size = config->limits.message_size,
+		.message_size = login != NULL && login->message_size != 0
+					? login->message_size
+					: config->limits.message_size,
 		.recipients = config->limits.recipients,
 		.errors = config->limits.errors,
 		.hold_max = (uint32_t)(config->limits.future_release / 1000),

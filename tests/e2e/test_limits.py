@@ -239,3 +239,45 @@ def test_c18_time_to_log_in_is_counted():
         wait_for(lambda: struck(server, "timeouts.login")["struck"] == 1, "the count")
         wait_for(lambda: struck(server, "timeouts.handshake")["struck"] == 1, "the count")
         close([quiet, half])
+
+
+def send_of_size(raw, size):
+    raw.command("MAIL FROM:<alice@example.org>", 250)
+    raw.command("RCPT TO:<bob@sink.example>", 250)
+    raw.command("DATA", 354)
+    raw.send(b"From: alice@example.org\r\n\r\n" + b"x" * 998 + (b"\r\n" + b"y" * 998) * (size // 1000) + b"\r\n.\r\n")
+    return raw.reply()
+
+
+def test_message_size_of_an_account():
+    with Postern(limits="message_size = 200K", accounts=("bob",)) as server:
+        server.add_account("alice", PASSWORD, "--message-size", "1M", "--send-as", "alice@example.org")
+        raw = Raw(server.submission)
+        assert "SIZE 204800" in raw.command("EHLO client.example", 250)
+        login(raw)
+        assert "SIZE 1048576" in raw.command("EHLO client.example", 250)
+        assert raw.command("MAIL FROM:<alice@example.org> SIZE=1048577").startswith("552 5.3.4")
+        assert send_of_size(raw, 900_000).startswith("250")
+        assert send_of_size(raw, 1_100_000).startswith("552 5.3.4")
+        other = Raw(server.submission)
+        login(other, "bob")
+        assert "SIZE 204800" in other.command("EHLO client.example", 250)
+        assert server.json("user", "show", "alice")["message_size"] == "1M"
+        assert server.json("user", "show", "bob")["message_size"] == "default"
+        # Back to what all have: what it may send as stays, its session is over at the next MAIL.
+        server.command("user", "set", "alice", "--message-size", "default", check=True)
+        shown = server.json("user", "show", "alice")
+        assert (shown["message_size"], shown["send_as"]) == ("default", "alice@example.org")
+        assert raw.command("MAIL FROM:<alice@example.org>").startswith("421")
+        raw = Raw(server.submission)
+        login(raw)
+        assert "SIZE 204800" in raw.command("EHLO client.example", 250)
+        # Smaller than the others', too; and what is no size is refused with words.
+        server.command("user", "set", "alice", "--message-size", "10K", check=True)
+        raw = Raw(server.submission)
+        login(raw)
+        assert send_of_size(raw, 100_000).startswith("552 5.3.4")
+        for wrong in ["lots", "0", "5G", "-1"]:
+            done = server.command("user", "set", "alice", f"--message-size={wrong}")
+            assert done.returncode != 0 and "100M" in done.stdout + done.stderr, done
+        close([raw, other])

@@ -280,7 +280,7 @@ static void test_not_a_store(void **state)
 	accounts_close(&f->accounts);
 	run_sql(f, "PRAGMA user_version = 99");
 	test_open_fails(f, ERR_CORRUPT, "version 99");
-	run_sql(f, "PRAGMA user_version = 1; PRAGMA application_id = 5");
+	run_sql(f, "PRAGMA user_version = 2; PRAGMA application_id = 5");
 	test_open_fails(f, ERR_CORRUPT, "not an account store");
 	assert_int_equal(unlink(f->path), 0);
 	assert_non_null(file = fopen(f->path, "w"));
@@ -288,6 +288,31 @@ static void test_not_a_store(void **state)
 		(void)fputs("this is a text file, and a long one at that\n", file);
 	(void)fclose(file);
 	test_open_fails(f, ERR_CORRUPT, "damaged");
+}
+
+/* A store of version 1, as it was before accounts had a message size: it keeps what is in it. */
+static void test_a_store_of_version_1_is_taken_over(void **state)
+{
+	struct fixture *f = *state;
+	struct account account;
+	int64_t id = add(f, "alice");
+
+	accounts_close(&f->accounts);
+	run_sql(f, "ALTER TABLE account DROP COLUMN message_size; PRAGMA user_version = 1");
+	reopen(f);
+	find(f, "alice", &account);
+	assert_int_equal(account.id, id);
+	assert_int_equal(account.message_size, 0);
+	assert_false(account.damaged);
+	account_release(&account);
+	assert_int_equal(accounts_set_message_size(f->accounts, id, 104857600, 7000), ERR_OK);
+	reopen(f); /* and once more, as version 2 */
+	find(f, "alice", &account);
+	assert_int_equal(account.message_size, 104857600);
+	assert_int_equal(account.generation, 2);
+	account_release(&account);
+	assert_int_equal(accounts_set_message_size(f->accounts, id, UINT64_MAX, 1), ERR_RANGE);
+	assert_int_equal(accounts_set_message_size(f->accounts, 99, 1024, 1), ERR_NOT_FOUND);
 }
 
 static void test_unreadable(void **state)
@@ -413,6 +438,7 @@ int main(void)
 		STORE_TEST(test_key_is_kept),
 		STORE_TEST(test_damaged_verifier),
 		STORE_TEST(test_not_a_store),
+		STORE_TEST(test_a_store_of_version_1_is_taken_over),
 		STORE_TEST(test_unreadable),
 		STORE_TEST(test_file_is_private),
 		cmocka_unit_test(test_names),
