@@ -235,3 +235,17 @@ def test_d14_proxy_check_warns_of_wide_networks(network, words):
     assert checked.returncode == 0, checked.stderr
     assert (f'note: listen "wide": proxy_from = {network}' in checked.stderr) == (words is not None), checked.stderr
     assert words is None or words in checked.stderr, checked.stderr
+
+
+def test_d14_proxy_limits_go_by_the_clients_address():
+    with Behind(limits="sessions_per_source = 2") as server:
+        def connect(client):
+            raw = Raw(server.values["behind"], greet=False)
+            raw.send(f"PROXY TCP4 {client} 192.0.2.25 40000 587\r\n")
+            return raw, raw.reply()[:3]
+        held = [connect(client) for client in ["203.0.113.1", "203.0.113.2", "203.0.113.1", "203.0.113.2", "203.0.113.3"]]
+        assert [code for _, code in held] == ["220"] * 5  # five from the balancer's one address
+        raw, code = connect("203.0.113.1")
+        assert code == "421" and server.wait_event("connect-refused", client="203.0.113.1")["listener"] == "behind"
+        for r in [raw, *(r for r, _ in held)]:
+            r.close()
