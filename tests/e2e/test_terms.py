@@ -6,9 +6,10 @@ import random
 
 import pytest
 from support import mail, postern
+from support.nsd import Nsd
 from support.postern import PASSWORD, Postern
 from support.postfix import Postfix
-from support.process import wait_for
+from support.process import free_ports, wait_for
 from support.raw import Raw
 from support.sink import Sink
 
@@ -99,6 +100,27 @@ def test_require_tls_reaches_a_hop_that_keeps_it(tmp_path):
             submit(server, "REQUIRETLS")
             assert sink.wait(1)[0].session.encrypted
             assert said(sink, "MAIL")[0].endswith(" REQUIRETLS")
+
+
+def test_l4_what_the_sender_says_of_tls_by_mx(unpacked, tmp_path):
+    """A mail server that hangs up on the way into TLS: the header TLS-Required: No lets mail past, REQUIRETLS none."""
+    folder, port = postern.certificate(tmp_path / "tls", "mx.sink.example"), free_ports(1)[0]
+    with Nsd({"sink.example": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"}) as nsd, \
+            Sink(port=port, tls=postern.server_context(folder), answers={"STARTTLS": "drop"},
+                 offers=("REQUIRETLS",)) as sink:
+        routes = (f'delivery {{{{ port = {port}  resolvers = "{nsd.resolver}"  allow_private = yes }}}}\n'
+                  'route "bounces" {{ to = "*@example.org"  via = "capture:{folder}/capture" }}\n'
+                  'route "world" {{ via = "mx" }}')
+        with Postern(routes=routes) as server:
+            submit(server, "REQUIRETLS", data=mail.message("Secret", extra="TLS-Required: No\r\n"))
+            assert "REQUIRETLS" in str(server.wait_event("failed", status="5.7.30"))
+            submit(server, data=mail.message("Open", extra="TLS-Required: No\r\n"))
+            (received,) = sink.wait(1)
+            assert b"Subject: Open\r\n" in received.data and not received.session.encrypted
+            assert b"5.7.30" in server.wait_captured(1)[0].read_bytes()
+            submit(server, data=mail.message("Ordinary"))
+            server.wait_event("deferred")
+            assert len(sink.received) == 1
 
 
 def test_postfix_reports_what_was_asked(unpacked):
