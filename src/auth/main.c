@@ -144,8 +144,12 @@ static void commit(struct child *child, const struct config *config)
 	/* What a name means hangs on the domain. */
 	auth->changes++;
 	rows_clear(auth->rows);
-	if ((int)config->submission.sender_check != auth->sender_check)
+	if ((int)config->submission.sender_check != auth->sender_check) {
 		grants_again(auth->grants);
+		if (config->submission.sender_check == SENDER_CHECK_LOG)
+			log_note(LOG_WARNING, "submission { sender_check = log }: every account "
+					      "may send as anyone, and the log names who does");
+	}
 	auth->sender_check = (int)config->submission.sender_check;
 	for (struct front *front = auth->fronts; front != NULL; front = front->next)
 		front_offer(front);

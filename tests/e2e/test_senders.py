@@ -361,6 +361,7 @@ def test_logging_lets_pass_and_tells(logging):
     assert (line["account"], line["action"], line["sender"], line["from"], line["fields"]) == \
         ("eve", "accepted", "bob@elsewhere.example", "alice@example.org", "from")
     assert len(server.events("sender-mismatch", id=accepted["id"])) == 1
+    assert "every account may send as anyone" in server.log()
     field = received_field(received)
     assert field.startswith(b"Received: from authenticated-user by mail.example.org with ESMTPSA id "), field
     _, accepted = delivered(logging, b"From: eve@example.org\r\n" + REST, user="eve", sender="eve@example.org")

@@ -84,6 +84,34 @@ class Submission(Case):
             client.expect("550 5.6.0")
         server.queue.silent()
 
+    def test_what_queue_is_told_of_a_message(self):
+        """Flags that come of the header and the body: 8BIT 1, TLS_OPTIONAL 32; REQUIRETLS 16 has the last word."""
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        optional = HEAD.replace("Subject:", "TLS-Required: No\r\nSubject:")
+        for head, body, parameters, flags in [
+                (HEAD, "plain\r\n", "", 0), (HEAD, "gr\u00fcn\r\n", "", 1), (optional, "plain\r\n", "", 32),
+                (optional, "plain\r\n", " REQUIRETLS", 16), (optional.replace("No", "Yes"), "plain\r\n", "", 0)]:
+            client.command("MAIL FROM:<alice@example.org>" + parameters, 250)
+            client.command("RCPT TO:<bob@example.net>", 250)
+            client.command("DATA", 354)
+            got = self.submit(server, client, body, head=head)
+            self.assertEqual(got.flags & (1 | 16 | 32), flags, (head, parameters))
+
+    def test_long_message_with_a_late_surprise(self):
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        client.envelope()
+        client.send(HEAD + "x" * 70 + "\r\n" + ("y" * 70 + "\r\n") * 2000 + "gr\u00fcn\r\n.\r\n")
+        opened = server.queue.expect("SUBMIT_OPEN")
+        self.assertEqual(opened.flags & 1, 0)
+        name = ""
+        while name != "SUBMIT_END":
+            name, message = server.queue.next()
+        self.assertEqual(message.flags & 1, 1)
+        server.queue.send("SUBMITTED", key=opened.key, verdict=STORED, text="")
+        client.expect(250)
+
     def test_null_sender_needs_all_rights(self):
         server = self.serve()
         client = server.client(login=["*"])
