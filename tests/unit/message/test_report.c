@@ -97,7 +97,7 @@ static void ordinary(void **state)
 }
 
 /* The remote server and the old header try to end parts and start fields (threats H2). */
-static void injection(void **state)
+static void h2_injection(void **state)
 {
 	struct report report = example();
 	struct buf out;
@@ -143,7 +143,7 @@ static void expired(void **state)
 	buf_release(&out);
 }
 
-static void many_and_large(void **state)
+static void h3_many_and_large(void **state)
 {
 	struct report report = example();
 	static char words[65536];
@@ -207,15 +207,101 @@ static void full_leaves_nothing(void **state)
 	buf_release(&out);
 }
 
+/* RFC 6533: an address in UTF-8 makes all of it global; ORCPT is told in characters. */
+static void utf8_is_told_in_utf8(void **state)
+{
+	struct report report = example();
+	struct report_form form;
+	struct buf out;
+
+	(void)state;
+	recipients[0].address = SLICE_LIT("b\xc3\xb6\x62@example.net");
+	recipients[0].orcpt = SLICE_LIT("utf-8;b\\x{F6}b+2Bx@example.net");
+	report.utf8 = true;
+	report.message = SLICE_LIT("Subject: gr\xc3\xbc\xc3\x9f\x65 \xff\r\n\r\nbody\r\n");
+	form = report_form(&report);
+	assert_true(form.utf8 && form.eight_bit && !form.full);
+	buf_init(&out, 1 << 20);
+	assert_int_equal(report_print(&report, &out), ERR_OK);
+	assert_true(contains(&out, "report-type=global-delivery-status;"));
+	assert_true(contains(&out, "Content-Type: message/global-delivery-status\r\n"));
+	assert_true(contains(&out, "Final-Recipient: utf-8; b\xc3\xb6\x62@example.net\r\n"));
+	assert_true(contains(&out, "Original-Recipient: utf-8;b\xc3\xb6\x62+x@example.net\r\n"));
+	assert_true(contains(&out, "Content-Type: message/global-headers\r\n"));
+	assert_true(contains(&out, "Subject: gr\xc3\xbc\xc3\x9f\x65 ?\r\n"));
+	buf_release(&out);
+	/* Plain addresses and header: nobody need have SMTPUTF8 to get it. */
+	recipients[0].address = SLICE_LIT("bob@example.net");
+	report.message = SLICE_LIT("Subject: x\r\n\r\ngr\xc3\xbc\xc3\x9f\x65\r\n");
+	form = report_form(&report);
+	assert_false(form.utf8 || form.eight_bit);
+	print(&report, &out);
+	assert_true(contains(&out, "Original-Recipient: utf-8;b\\x{F6}b+2Bx@example.net\r\n"));
+	buf_release(&out);
+}
+
+static void actions_have_their_status(void **state)
+{
+	struct report report = example();
+	struct buf out;
+
+	(void)state;
+	for (size_t i = 1; i < 5; i++)
+		recipients[i] = recipients[0];
+	recipients[1].action = REPORT_DELAYED;
+	recipients[2].action = REPORT_RELAYED;
+	recipients[3].action = REPORT_DELIVERED;
+	recipients[3].status = SLICE_LIT("2.1.5");
+	recipients[4].cause = REPORT_LATE;
+	report.recipient_count = 5;
+	report.retry_until = report.wall;
+	print(&report, &out);
+	assert_true(contains(&out, "Subject: What became of your message\r\n"));
+	assert_true(contains(&out, "Action: failed\r\nStatus: 5.1.1\r\n"));
+	assert_true(contains(&out, "Action: delayed\r\nStatus: 4.0.0\r\n"));
+	assert_true(contains(&out, "Action: relayed\r\nStatus: 2.0.0\r\n"));
+	assert_true(contains(&out, "Action: delivered\r\nStatus: 2.1.5\r\n"));
+	assert_true(contains(&out, "Action: failed\r\nStatus: 5.4.7\r\n"));
+	assert_int_equal(lines_that_start(&out, "Will-Retry-Until:"), 1);
+	buf_release(&out);
+}
+
+/* RFC 3461 4.3: whole, if it is asked for, somebody failed, and it is no burden. */
+static void h3_whole_within_bounds(void **state)
+{
+	static char large[REPORT_FULL_MAX + 1];
+	struct report report = example();
+
+	(void)state;
+	memset(large, 'x', sizeof(large));
+	report.full = report.whole = true;
+	assert_true(report_form(&report).full);
+	recipients[0].action = REPORT_DELIVERED;
+	assert_false(report_form(&report).full);
+	recipients[0].action = REPORT_FAILED;
+	report.whole = false;
+	assert_false(report_form(&report).full);
+	report.whole = true;
+	report.message = slice_of(large, sizeof(large));
+	assert_false(report_form(&report).full);
+	report.message = slice_of(large, REPORT_FULL_MAX);
+	assert_true(report_form(&report).full && !report_form(&report).eight_bit);
+	large[7] = '\xfc';
+	assert_true(report_form(&report).eight_bit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ordinary),
-		cmocka_unit_test(injection),
+		cmocka_unit_test(h2_injection),
 		cmocka_unit_test(expired),
-		cmocka_unit_test(many_and_large),
+		cmocka_unit_test(h3_many_and_large),
 		cmocka_unit_test(boundary_is_absent),
 		cmocka_unit_test(full_leaves_nothing),
+		cmocka_unit_test(utf8_is_told_in_utf8),
+		cmocka_unit_test(actions_have_their_status),
+		cmocka_unit_test(h3_whole_within_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

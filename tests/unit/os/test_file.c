@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "os/memory.h"
 #include "os/net.h"
 #include "os/os.h"
 
@@ -244,12 +245,35 @@ static void machine(void **state)
 	assert_true(os_raise_descriptors(256) >= 256);
 }
 
+static void memory_that_can_be_had(void **state)
+{
+	static const char text[] = "MemTotal:  16 kB\nMemAvailable:    8123 kB\ninactive_file 77\n";
+	struct os_memory memory;
+	uint64_t value = 0;
+
+	(void)state;
+	assert_int_equal(os_memory_line(slice_str(text), "MemAvailable:", &value), ERR_OK);
+	assert_int_equal(value, 8123);
+	assert_int_equal(os_memory_line(slice_str(text), "inactive_file", &value), ERR_OK);
+	assert_int_equal(value, 77);
+	assert_int_equal(os_memory_line(slice_str(text), "active_file", &value), ERR_NOT_FOUND);
+	os_memory_open(&memory);
+	assert_int_equal(os_memory_available(&memory, &value), ERR_OK);
+	assert_true(value > 1024 * 1024);
+	os_memory_close(&memory);
+	assert_int_equal(os_memory_available(&memory, &value), ERR_NOT_FOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(write_and_read), cmocka_unit_test(folders),
-		cmocka_unit_test(locks),          cmocka_unit_test(explanations),
-		cmocka_unit_test(spawning),       cmocka_unit_test(privileges),
+		cmocka_unit_test(memory_that_can_be_had),
+		cmocka_unit_test(write_and_read),
+		cmocka_unit_test(folders),
+		cmocka_unit_test(locks),
+		cmocka_unit_test(explanations),
+		cmocka_unit_test(spawning),
+		cmocka_unit_test(privileges),
 		cmocka_unit_test(machine),
 	};
 
