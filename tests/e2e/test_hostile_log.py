@@ -169,7 +169,7 @@ def test_n2_a_user_name_that_looks_like_a_log_line_bans_nobody(logging):
 # ---- A8: who speaks another protocol --------------------------------------------------------------
 @pytest.fixture(scope="module")
 def server():
-    with Logging(limits="errors = 1000") as s:
+    with Logging(limits="errors = 1000  bad_recipients = 0") as s:
         yield s
 
 
@@ -270,7 +270,7 @@ def flood(port, count):
 
 
 def test_m8_refusals_have_so_many_lines_and_then_a_summary():
-    with Logging(limits="errors = 1000", settings="smtpd_processes = 1") as server:
+    with Logging(limits="errors = 1000  bad_recipients = 0", settings="smtpd_processes = 1") as server:
         flood(server.mta, 3000)
         for _ in range(3):  # what succeeds has its line all the same
             server.send(mail.message("Meanwhile"))
@@ -305,7 +305,7 @@ def send_some(server, count=3):
 def test_m8_log_on_a_full_disk_stops_no_mail():
     if os.geteuid() != 0:
         pytest.skip("mounting a file system of 64 KiB needs root")
-    server = Elsewhere(limits="errors = 1000")
+    server = Elsewhere(limits="errors = 1000  bad_recipients = 0")
     disk = server.folder / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", disk], capture_output=True, check=False).returncode != 0:
@@ -330,7 +330,7 @@ def test_m8_log_on_a_full_disk_stops_no_mail():
 
 
 def test_m8_log_reader_that_reads_nothing_stops_no_mail():
-    server = Elsewhere(limits="errors = 1000")
+    server = Elsewhere(limits="errors = 1000  bad_recipients = 0")
     server.err = server.folder / "pipe"
     os.mkfifo(server.err, 0o666)
     os.chmod(server.err, 0o666)
@@ -360,7 +360,7 @@ def test_m8_log_reader_that_reads_nothing_stops_no_mail():
 
 
 def test_m8_log_reader_that_is_gone_stops_no_mail():
-    server = Elsewhere(limits="errors = 1000")
+    server = Elsewhere(limits="errors = 1000  bad_recipients = 0")
     server.err = server.folder / "pipe"
     os.mkfifo(server.err, 0o666)
     os.chmod(server.err, 0o666)
@@ -393,7 +393,7 @@ def test_m8_syslog_that_dies_stops_no_mail():
                                    self.folder / "log")
             return self
 
-    server = Syslogging(conf=SYSLOG, as_root=True, limits="errors = 1000")
+    server = Syslogging(conf=SYSLOG, as_root=True, limits="errors = 1000  bad_recipients = 0")
     device = server.folder / "dev"
     device.mkdir()
     for name in ["null", "urandom", "random", "zero"]:

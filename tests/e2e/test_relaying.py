@@ -39,7 +39,7 @@ def world(request):
     settings = 'accept_for = {{ "ours.example" }}' if request.param else ""
     with Sink() as sink:
         routes = f'relay "next" {{{{ host = "127.0.0.1:{sink.port}"  tls = "none" }}}}\nroute "all" {{{{ via = "relay:next" }}}}'
-        with Postern(routes=routes, settings=settings, conf=BOTH, limits="errors = 1000") as server:
+        with Postern(routes=routes, settings=settings, conf=BOTH, limits="errors = 1000  bad_recipients = 0") as server:
             yield server, sink, request.param
 
 
@@ -152,7 +152,7 @@ def inside(cable):
         conf = BOTH
         for name in ["mta", "submission", "submissions"]:
             conf = conf.replace('{{ "127.0.0.1:{%s}", "[::1]:{%s}" }}' % (name, name), '"*:{%s}"' % name)
-        server = Postern(conf=conf, settings='accept_for = {{ "ours.example" }}')
+        server = Postern(conf=conf, settings='accept_for = {{ "ours.example" }}', limits="errors = 1000  bad_recipients = 0")
         server.start()
     try:
         yield server
