@@ -53,16 +53,6 @@ void server_enter(struct smtp_server *server, enum server_state state)
 		server_start_text(server);
 }
 
-void server_say(struct smtp_server *server, const char *line)
-{
-	if (buf_len(&server->out) + strlen(line) + 2 > SMTP_OUTPUT_MAX) {
-		server_end(server, "unsent output");
-		return;
-	}
-	buf_append_str(&server->out, line);
-	buf_append_str(&server->out, "\r\n");
-}
-
 void server_drop_transaction(struct smtp_server *server)
 {
 	if (server->transaction == NULL)
@@ -92,46 +82,6 @@ void server_end(struct smtp_server *server, const char *reason)
 	server_enter(server, SERVER_CLOSED);
 }
 
-void server_hint(struct smtp_server *server, const char *hint)
-{
-	server->hint = hint;
-}
-
-void server_refuse_mildly(struct smtp_server *server, const char *line, struct slice text)
-{
-	server_say(server, line);
-	server->pending |= PENDING_REFUSED;
-	server->refusal = line;
-	server->text = slice_head(text, SMTP_REFUSED_TEXT_MAX);
-}
-
-void server_refuse_and_end(struct smtp_server *server, const char *line, struct slice text,
-			   const char *reason)
-{
-	server_refuse_mildly(server, line, text);
-	server_end(server, reason);
-}
-
-void server_refuse(struct smtp_server *server, const char *line, struct slice text)
-{
-	if (server->options.errors != 0 && server->errors >= server->options.errors) {
-		server_refuse_and_end(server, "421 4.7.0 Too many errors", text, "too many errors");
-		return;
-	}
-	server->errors++;
-	server_refuse_mildly(server, line, text);
-}
-
-bool server_spoke_early(struct smtp_server *server)
-{
-	if (smtp_framer_rest(&server->framer).len == 0)
-		return false;
-	server_hint(server, "the client does not wait for a reply that it has to wait for");
-	server_refuse_and_end(server, "554 5.5.0 You spoke before it was your turn", SLICE_LIT(""),
-			      "unauthorised pipelining");
-	return true;
-}
-
 void server_ask(struct smtp_server *server, enum smtp_server_event_type question, struct slice text)
 {
 	server->question = question;
@@ -147,38 +97,12 @@ void smtp_server_greet(struct smtp_server *server)
 	server_enter(server, SERVER_COMMAND);
 }
 
-/* A reply in the caller's words, made harmless and cut to one line's length. */
-static void form_words(unsigned code, const char *status, const char *text,
-		       char line[SMTP_ANSWER_MAX])
-{
-	struct buf out;
-
-	buf_init(&out, SMTP_ANSWER_MAX - sizeof("\r\n"));
-	buf_printf(&out, "%u%s%.11s ", code, status != NULL ? " " : "",
-		   status != NULL ? status : "");
-	buf_append_slice(&out, slice_head(slice_str(text), buf_room(&out)));
-	slice_copy(buf_data(&out), line, SMTP_ANSWER_MAX);
-	buf_release(&out);
-	for (char *c = line; *c != '\0'; c++)
-		if (!ascii_is_print(*c))
-			*c = '?';
-}
-
-static void say_words(struct smtp_server *server, unsigned code, const char *status,
-		      const char *text)
-{
-	char line[SMTP_ANSWER_MAX];
-
-	form_words(code, status, text, line);
-	server_say(server, line);
-}
-
 void smtp_server_greet_refusal(struct smtp_server *server, unsigned code, const char *status,
 			       const char *text)
 {
 	if (server->state != SERVER_NEW)
 		return;
-	say_words(server, code, status, text);
+	server_say_plainly(server, code, status, text);
 	server_end(server, "refused at the greeting");
 }
 
@@ -334,36 +258,6 @@ struct buf *smtp_server_output(struct smtp_server *server)
 	return &server->out;
 }
 
-/* Who is logged in is not cut off for recipients that do not exist. */
-static bool too_many_refusals(struct smtp_server *server, bool counts)
-{
-	return counts && !server->authenticated && server->options.errors != 0 &&
-	       ++server->errors > server->options.errors;
-}
-
-void server_say_words(struct smtp_server *server, unsigned code, const char *status,
-		      const char *text)
-{
-	if (too_many_refusals(server, code >= 500)) {
-		code = 421;
-		status = "4.7.0";
-		text = "Too many errors";
-	}
-	say_words(server, code, status, text);
-	if (code == 421)
-		server_end(server, text);
-}
-
-void server_say_refusal(struct smtp_server *server, const char *reply)
-{
-	if (too_many_refusals(server, reply[0] == '5')) {
-		say_words(server, 421, "4.7.0", "Too many errors");
-		server_end(server, "too many errors");
-	} else {
-		server_say(server, reply);
-	}
-}
-
 /* What an answer does beyond what is said. */
 static void apply_answer(struct smtp_server *server, enum smtp_server_event_type question, bool yes)
 {
@@ -421,7 +315,7 @@ void smtp_server_answer(struct smtp_server *server, unsigned code, const char *s
 	if (question == SMTP_SERVER_DATA && server->state == SERVER_CHUNK && code != 421) {
 		char line[SMTP_ANSWER_MAX];
 
-		form_words(code, status, text, line);
+		server_form_words(code, status, text, line);
 		server_bdat_refused(server, line);
 		return;
 	}
@@ -462,7 +356,7 @@ void smtp_server_close(struct smtp_server *server, unsigned code, const char *st
 	if (server->state == SERVER_CLOSED)
 		return;
 	if (!silent && code != 0)
-		say_words(server, code, status, text);
+		server_say_plainly(server, code, status, text);
 	server_end(server, text);
 }
 

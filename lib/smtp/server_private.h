@@ -3,6 +3,7 @@
  * The inside of the server machine, shared by its files:
  *
  *	server.c           life, states, events, answers
+ *	server_reply.c     what is said, and how refusals count
  *	server_commands.c  the table of commands, dispatch, and the commands without a subject
  *	server_hello.c     EHLO and HELO, and what is offered
  *	server_mail.c      MAIL and RCPT
@@ -98,8 +99,21 @@ struct smtp_server {
 /* ---- server.c */
 /* The one place where the state changes. */
 void server_enter(struct smtp_server *server, enum server_state state);
+/* Asks the caller; text: lent by the framer, or empty. */
+void server_ask(struct smtp_server *server, enum smtp_server_event_type question,
+		struct slice text);
+void server_drop_transaction(struct smtp_server *server);
+void server_end(struct smtp_server *server, const char *reason);
+
+/* ---- server_reply.c */
 /* Appends a whole reply; line without CRLF. */
 void server_say(struct smtp_server *server, const char *line);
+/* A reply in the caller's words, made harmless and cut to one line's length. */
+void server_form_words(unsigned code, const char *status, const char *text,
+		       char line[SMTP_ANSWER_MAX]);
+/* Says such words, and nothing follows from it. */
+void server_say_plainly(struct smtp_server *server, unsigned code, const char *status,
+			const char *text);
 /* Says the caller's verdict in the caller's words; a refusal counts, 421 ends the session. */
 void server_say_words(struct smtp_server *server, unsigned code, const char *status,
 		      const char *text);
@@ -114,11 +128,6 @@ void server_refuse_mildly(struct smtp_server *server, const char *line, struct s
 /* The same, and the session ends. */
 void server_refuse_and_end(struct smtp_server *server, const char *line, struct slice text,
 			   const char *reason);
-/* Asks the caller; text: lent by the framer, or empty. */
-void server_ask(struct smtp_server *server, enum smtp_server_event_type question,
-		struct slice text);
-void server_drop_transaction(struct smtp_server *server);
-void server_end(struct smtp_server *server, const char *reason);
 /* Input where there may be none yet: refuses and ends the session if there is some. */
 bool server_spoke_early(struct smtp_server *server);
 
