@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chunks (BDAT) through the whole server, leaving by DATA."""
+"""Chunks that leave by DATA, mail held back, and ETRN, through the whole server."""
+import smtplib
+import time
+
 import pytest
 from support import mail
-from support.postern import PASSWORD, Postern
+from support.postern import CONF, PASSWORD, Postern
+from support.process import free_ports
 from support.raw import Raw
 from support.sink import Sink
 
+ETRN = CONF.replace('tls = "implicit"  auth = "required"', 'tls = "implicit"  auth = "required"  etrn = yes')
 ROUTES = 'relay "next" {{{{ host = "127.0.0.1:{port}"  tls = "none" }}}}\nroute "all" {{{{ via = "relay:next" }}}}'
 
 
@@ -77,3 +82,33 @@ def test_f2_chunk_that_fails_is_no_commands(pair):
     received = sink.wait(known + 1)
     assert [r.recipients for r in received[known:]] == [received[known].recipients]
     assert b"After all" in received[known].data
+
+
+def test_held_back(pair):
+    """HOLDFOR: answered at once, delivered not before (RFC 4865)."""
+    server, sink = pair
+    known = len(sink.received)
+    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, context=server.context()) as client:
+        client.login("alice", PASSWORD)
+        assert client.has_extn("futurerelease")
+        sent = time.monotonic()
+        client.sendmail("alice@example.org", ["bob@sink.example"], mail.message("Later"), mail_options=["HOLDFOR=4"])
+    received = sink.wait(known + 1)
+    assert time.monotonic() - sent >= 4
+    assert b"Later" in received[-1].data
+
+
+def test_d14_etrn_tries_the_domain_now():
+    port, = free_ports(1)
+    with Postern(routes=ROUTES.format(port=port), conf=ETRN) as server:
+        server.send(mail.message("Waiting"))
+        server.wait_event("deferred")
+        with logged_in(server) as raw:
+            assert raw.command("ETRN elsewhere.example").startswith("251 ")
+            assert raw.command("ETRN Sink.Example").startswith("253 2.0.0 1 recipients")
+        # By the schedule the second attempt would be minutes away.
+        server.wait_event("deferred", attempt=2)
+        with Raw(server.submission) as raw:
+            raw.starttls()
+            raw.login("alice", PASSWORD)
+            assert raw.command("ETRN sink.example").startswith("502 ")
