@@ -139,7 +139,7 @@ bool server_chunk(struct smtp_server *server, struct smtp_server_event *event_ou
 {
 	while (event_out->type == 0 && server->pending == 0) {
 		bool wanted = server->chunk_refusal == NULL && server->transaction->drop == NULL;
-		struct slice text;
+		struct slice text = SLICE_LIT("");
 
 		switch (wanted ? smtp_framer_chunk(&server->framer, &text)
 			       : smtp_framer_skip_chunk(&server->framer)) {

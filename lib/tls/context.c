@@ -311,13 +311,15 @@ enum err tls_server_context_new(const struct tls_identity *identity,
 enum err tls_server_context_add(struct tls_context *context, const struct tls_identity *identity,
 				char *why)
 {
+	size_t size;
 	SSL_CTX *ssl;
 	enum err err = server_settings_new(context, identity, &ssl, why);
 
 	if (err != ERR_OK)
 		return err;
-	context->further = mem_resize(context->further,
-				      (context->further_count + 1) * sizeof(*context->further));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a table of pointers */
+	size = (context->further_count + 1) * sizeof(*context->further);
+	context->further = mem_resize(context->further, size);
 	context->further[context->further_count++] = ssl;
 	tls_names_add(context, ssl);
 	return ERR_OK;

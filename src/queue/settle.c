@@ -270,9 +270,7 @@ static void delivered(struct settlement *s, struct item *item, uint8_t taken)
 {
 	if (taken == IPC_TAKEN_FINAL)
 		tell(s, item, REPORT_DELIVERED);
-	else if (taken != IPC_TAKEN_DSN)
-		tell(s, item, REPORT_RELAYED);
-	else if (s->envelope.by_trace) /* RFC 2852 4.1.4: a trace is made at each step */
+	else if (taken != IPC_TAKEN_DSN || s->envelope.by_trace) /* RFC 2852 4.1.4: at each step */
 		tell(s, item, REPORT_RELAYED);
 }
 
