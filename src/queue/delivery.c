@@ -267,6 +267,14 @@ static void on_wake(void *arg)
 	(void)arg; /* the hook does it */
 }
 
+void deliveries_try_again(struct deliveries *deliveries)
+{
+	const struct msg_try_again msg = {.asked = os_wall_ms()};
+
+	if (deliveries->relay != NULL)
+		(void)channel_send(deliveries->relay, IPC_TRY_AGAIN, &msg);
+}
+
 void deliveries_poke(struct deliveries *deliveries)
 {
 	loop_wake(deliveries->queue->loop);

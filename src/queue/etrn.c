@@ -61,6 +61,7 @@ static void changed(void *arg, enum err err)
 	struct etrn *etrn = arg;
 
 	(void)err;
+	deliveries_try_again(etrn->queue->deliveries);
 	dispatch_wake(deliveries_dispatch(etrn->queue->deliveries), etrn->destination, etrn->now);
 	deliveries_poke(etrn->queue->deliveries);
 	/* Those that were moved are due now: the next page begins behind them. */

@@ -219,6 +219,8 @@ static void changed(void *arg, enum err err)
 		else if (row->touched) /* a read of before the commit may have brought it back */
 			deliveries_withdraw(queue->deliveries, row->row.destination, row->row.key);
 	}
+	if (operation->op == IPC_OP_QUEUE_RETRY)
+		deliveries_try_again(queue->deliveries);
 	deliveries_poke(queue->deliveries);
 	step(operation);
 }

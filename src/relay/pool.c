@@ -493,16 +493,21 @@ void pool_close_idle(struct pool *pool)
 	}
 }
 
-void pool_renew(struct pool *pool)
+void pool_forgive(struct pool *pool)
 {
 	struct host *host, *next;
 
-	pool_close_idle(pool);
 	HASH_ITER (hh, pool->hosts, host, next) {
-		host->down_until = 0; /* the administrator may just have mended it */
+		host->down_until = 0;
 		if (host->waiting)
 			host_pump(host);
 	}
+}
+
+void pool_renew(struct pool *pool)
+{
+	pool_close_idle(pool);
+	pool_forgive(pool); /* the administrator may just have mended it */
 }
 
 static void host_status(const struct host *host, struct operator_rows *rows, int64_t now)

@@ -84,6 +84,8 @@ struct host *pool_host(struct pool *pool, const struct host_spec *spec);
 /* The job waits for a connection; job_taken or job_host_failed follows, maybe at once. */
 void host_enqueue(struct host *host, struct job *job);
 void host_dequeue(struct host *host, struct job *job);
+/* Forgets which servers could not be used: their waiting jobs try again now. */
+void pool_forgive(struct pool *pool);
 /* A new configuration: connections of the old one are not used again. */
 void pool_renew(struct pool *pool);
 /* Ends all that is idle; used at the end of the process. */

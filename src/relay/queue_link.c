@@ -295,6 +295,16 @@ static enum err on_cancel(struct queue_link *link, struct slice payload)
 	return ERR_OK;
 }
 
+static enum err on_try_again(struct queue_link *link, struct slice payload)
+{
+	struct msg_try_again msg;
+	enum err err = ipc_decode(IPC_TRY_AGAIN, payload, &msg);
+
+	if (err == ERR_OK)
+		pool_forgive(link->relay->pool);
+	return err;
+}
+
 static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,
 			   int fd)
 {
@@ -311,6 +321,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		return on_results_ack(link, payload);
 	case IPC_CLAIM_CANCEL:
 		return on_cancel(link, payload);
+	case IPC_TRY_AGAIN:
+		return on_try_again(link, payload);
 	default:
 		return ERR_SYNTAX;
 	}

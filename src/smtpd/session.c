@@ -420,7 +420,10 @@ void session_pump(struct session *session)
 		events_handle(session, &event);
 	}
 	session->pumping = false;
-	if (any && session->state == SESSION_OPEN)
+	/* A message that is refused gives no events until its end, and is read to it all the same.
+	 */
+	if (session->state == SESSION_OPEN &&
+	    (any || smtp_server_phase(session->server) == SMTP_PHASE_BODY))
 		renew_deadline(session);
 	conduct_turn(session,
 		     may_read(session) && smtp_server_phase(session->server) == SMTP_PHASE_BODY);
