@@ -60,6 +60,8 @@ void server_drop_transaction(struct smtp_server *server)
 	/* The caller knows of it only if it was asked. */
 	if (server->transaction->accepted || server->question == SMTP_SERVER_MAIL)
 		server->pending |= PENDING_RESET;
+	/* Its text is the transaction's. */
+	server->pending &= ~(unsigned)PENDING_BODY_DROP;
 	MEM_FREE(server->transaction);
 }
 

@@ -373,6 +373,29 @@ static void drops_for_any_cut(void **state)
 	mem_free(text);
 }
 
+/* Closed by the caller between the last part of a message and the word that it is too large. */
+static void closed_when_too_large(void **state)
+{
+	struct smtp_server_event event;
+	struct peer peer;
+
+	(void)state;
+	start_body(&peer, true, 0);
+	peer.options.message_size = 10;
+	smtp_server_set_options(peer.server, &peer.options);
+	smtp_server_feed(peer.server, SLICE_LIT("0123456789abc\r\n"));
+	assert_true(smtp_server_next(peer.server, &event));
+	assert_int_equal(event.type, SMTP_SERVER_BODY);
+	assert_true(slice_is(event.text, "0123456789"));
+	smtp_server_close(peer.server, 421, "4.4.2", "Timeout; closing");
+	assert_true(smtp_server_next(peer.server, &event));
+	assert_int_equal(event.type, SMTP_SERVER_RESET);
+	assert_true(smtp_server_next(peer.server, &event));
+	assert_int_equal(event.type, SMTP_SERVER_CLOSE);
+	assert_false(smtp_server_next(peer.server, &event));
+	peer_close(&peer);
+}
+
 static void empty_messages(void **state)
 {
 	struct peer peer;
@@ -400,6 +423,7 @@ int main(void)
 		cmocka_unit_test(a10_long_lines),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(drops_for_any_cut),
+		cmocka_unit_test(closed_when_too_large),
 		cmocka_unit_test(empty_messages),
 	};
 
