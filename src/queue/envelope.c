@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "grants.h"
 #include "ipc/message.h"
 #include "smtp/terms.h"
@@ -38,6 +39,25 @@ bool envelope_terms_valid(const struct rec_mail *mail, int64_t now)
 	return mail->deliver_by > 0 && mail->deliver_by <= now + BY_MAX_MS;
 }
 
+/* The same in UTF-8, as "utf-8;..." may be (RFC 6533 3). */
+static bool is_utf8_word(struct slice text)
+{
+	uint32_t code;
+	size_t len;
+
+	for (; text.len != 0; text = slice_skip(text, len)) {
+		len = utf8_next(text, &code);
+		if (len == 0 || code == ' ' || utf8_is_unsafe(code))
+			return false;
+	}
+	return true;
+}
+
+static bool orcpt_valid(struct slice orcpt)
+{
+	return slice_starts_nocase(orcpt, "utf-8;") ? is_utf8_word(orcpt) : is_word(orcpt);
+}
+
 static bool recipient_valid(const struct rec_recipient *recipient)
 {
 	uint8_t notify = recipient->notify;
@@ -45,7 +65,7 @@ static bool recipient_valid(const struct rec_recipient *recipient)
 	/* NEVER stands alone (RFC 3461 4.1). */
 	if ((notify & SMTP_NOTIFY_NEVER) != 0 && notify != SMTP_NOTIFY_NEVER)
 		return false;
-	return notify < SMTP_NOTIFY_DELAY * 2 && is_word(recipient->orcpt);
+	return notify < SMTP_NOTIFY_DELAY * 2 && orcpt_valid(recipient->orcpt);
 }
 
 bool envelope_make(struct buf *out, const char *hostname, const struct rec_submission *s,

@@ -34,6 +34,7 @@ enum {
 	ASKING_MAX = 16384,
 	/* Of all of them: the pool's other jobs must always find room (queue_job). */
 	ASKING_ALL_MAX = QUEUE_JOBS_MAX / 2,
+	ETRN_UNABLE = 458,
 };
 
 struct range {
@@ -342,8 +343,11 @@ static enum err on_etrn(struct front *front, struct slice payload)
 
 	if (err != ERR_OK)
 		return err;
-	if (front->asking == ASKING_MAX || front->intake->asking == ASKING_ALL_MAX)
-		return ERR_FULL;
+	/* A client is answered before its domain's mail is through: these can pile up. */
+	if (front->asking == ASKING_MAX || front->intake->asking == ASKING_ALL_MAX) {
+		front_etrn_done(front, msg.session, ETRN_UNABLE, 0);
+		return ERR_OK;
+	}
 	if ((err = etrn_start(front_queue(front), front, msg.session, msg.domain)) != ERR_OK)
 		return err;
 	front->asking++;

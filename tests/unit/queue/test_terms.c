@@ -411,7 +411,12 @@ static void terms_out_of_range_are_refused(void **state)
 	struct rec_recipient odd[] = {
 		{.notify = SMTP_NOTIFY_NEVER | SMTP_NOTIFY_DELAY, .orcpt = SLICE_LIT("")},
 		{.notify = 16, .orcpt = SLICE_LIT("")},
-		{.orcpt = SLICE_LIT("rfc822;a\r\nRSET")}};
+		{.orcpt = SLICE_LIT("rfc822;a\r\nRSET")},
+		{.orcpt = SLICE_LIT("rfc822;b\u00fccher@c.example")},
+		{.orcpt = SLICE_LIT("utf-8;a\r\nRSET")},
+		{.orcpt = SLICE_LIT("utf-8;a b")},
+		{.orcpt = SLICE_LIT("utf-8;a\xc3")},
+		{.orcpt = SLICE_LIT("utf-8;a\u202eb")}};
 	struct rec_mail good = terms();
 	uint64_t key;
 
@@ -436,12 +441,31 @@ static void terms_out_of_range_are_refused(void **state)
 		key = world_ask(world, 1, &bad[i], &plain, "b@sink.example", small);
 		assert_int_equal(world_verdict(world, key), IPC_BAD_MESSAGE);
 	}
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		key = world_ask(world, 1, &good, &odd[i], "b@sink.example", small);
 		assert_int_equal(world_verdict(world, key), IPC_BAD_MESSAGE);
 	}
 	assert_int_equal(in_queue(world), 0);
 	(void)ask(world, &good, &plain, "b@sink.example");
+}
+
+/* RFC 6533 3: with SMTPUTF8 the original recipient may stand there as it is. */
+static void original_recipient_beyond_ascii(void **state)
+{
+	struct world *world = *state;
+	const struct rec_recipient wide = {.orcpt = SLICE_LIT("utf-8;b\u00fccher@c.example")};
+	struct rec_mail mail = terms();
+	struct ipc_list list;
+	struct rec_recipient first;
+	struct msg_deliver deliver;
+
+	mail.flags = IPC_MAIL_UTF8;
+	(void)ask(world, &mail, &wide, "bob@sink.example");
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	list = deliver.recipients;
+	assert_true(ipc_list_next(&list, IPC_REC_recipient, &first));
+	assert_true(slice_equal(first.orcpt, wide.orcpt));
+	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 }
 
 /* ---- limits ------------------------------------------------------------------------------ */
@@ -484,6 +508,7 @@ int main(int argc, char **argv)
 		T(urgent_overtakes),
 		T(etrn_tries_the_domain_now),
 		T(terms_out_of_range_are_refused),
+		T(original_recipient_beyond_ascii),
 		cmocka_unit_test_setup_teardown(memory_is_kept_free, setup_short, teardown),
 	};
 
