@@ -28,9 +28,12 @@ void etrn_ask(struct session *session, struct slice domain)
 	struct channel *channel = queue_link_channel(session->smtpd->queue);
 	const struct msg_etrn msg = {.session = session->id, .domain = domain};
 
+	if (session->login == NULL || session->login->lost) {
+		smtp_server_answer(session->server, 421, "4.3.0", "Please log in again");
+		return;
+	}
 	log_event(LOG_INFO, "etrn", LOG_TEXT("session", session->log_id),
-		  LOG_TEXT("client", session->client),
-		  LOG_TEXT("account", session->login != NULL ? session->login->account : ""),
+		  LOG_TEXT("client", session->client), LOG_TEXT("account", session->login->account),
 		  LOG_SLICE("domain", domain));
 	if (channel == NULL || channel_send(channel, IPC_ETRN, &msg) != ERR_OK)
 		refuse_etrn(session);

@@ -274,8 +274,12 @@ static void handshake(struct session *session)
 	if (session->server == NULL) {
 		begin_smtp(session);
 	} else {
+		struct smtp_server_options options;
+
 		session->state = SESSION_OPEN;
 		events_forget_login(session);
+		session_options(session, &options); /* no account's message size any more */
+		smtp_server_set_options(session->server, &options);
 		smtp_server_tls_done(session->server);
 		renew_deadline(session);
 	}
