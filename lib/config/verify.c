@@ -113,6 +113,22 @@ static void verify_clear_auth(struct verifier *verifier, const struct config_lis
 			 listen->name);
 }
 
+/* What is only for those who are logged in, where nobody is. */
+static void verify_for_accounts(struct verifier *verifier, const struct config_listen *listen)
+{
+	const struct {
+		const char *name;
+		bool set;
+	} settings[] = {{"etrn", listen->etrn}, {"auth_equals", listen->auth_equals}};
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (settings[i].set && listen->auth == AUTH_MODE_OFF)
+			complain(verifier,
+				 "listen \"%s\": %s is of no use with auth = \"off\"; take it out, "
+				 "or allow logins",
+				 listen->name, settings[i].name);
+}
+
 static void verify_old_tls(struct verifier *verifier, const struct config_listen *listen)
 {
 	if (listen->tls_min == TLS_MIN_1_0 || listen->tls_min == TLS_MIN_1_1)
@@ -127,6 +143,12 @@ static void verify_old_tls(struct verifier *verifier, const struct config_listen
 			 "= "
 			 "\"starttls\" or \"implicit\"",
 			 listen->name);
+	if (listen->tls_legacy_min != TLS_LEGACY_1_0 && listen->tls_legacy_from.count == 0)
+		complain(
+			verifier,
+			"listen \"%s\": tls_legacy_min is of no use without tls_legacy_from, which "
+			"names the clients that it is for",
+			listen->name);
 }
 
 static void verify_listens(struct verifier *verifier)
@@ -140,6 +162,7 @@ static void verify_listens(struct verifier *verifier)
 		for (size_t n = 0; n < listen->address.count; n++)
 			verify_address(verifier, i, n);
 		verify_clear_auth(verifier, listen);
+		verify_for_accounts(verifier, listen);
 		verify_old_tls(verifier, listen);
 		tls = tls || listen->tls != TLS_MODE_NONE;
 	}

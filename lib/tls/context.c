@@ -196,6 +196,14 @@ bool tls_allow(SSL *ssl, enum tls_version oldest)
 	return SSL_set_cipher_list(ssl, ciphers_old) == 1;
 }
 
+/* Ed25519 and Ed448 came with TLS 1.2 (RFC 8422 5.10). */
+static bool old_versions_can_sign(const struct tls_context *context)
+{
+	EVP_PKEY *key = SSL_CTX_get0_privatekey(context->ssl);
+
+	return key == NULL || EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "EC");
+}
+
 /* Both sides in memory, in turns. */
 static bool try_handshake(SSL *server, SSL *client)
 {
@@ -225,7 +233,10 @@ enum err tls_can_speak(struct tls_context *context, enum tls_version version, ch
 		     SSL_set_cipher_list(client, "ALL") == 1 && tls_allow(server, version) &&
 		     try_handshake(server, client);
 	}
-	if (!ok) {
+	if (!ok && version < TLS_1_2 && !old_versions_can_sign(context)) {
+		tls_why(why, "the certificate's key cannot be used before TLS 1.2; one with an RSA "
+			     "or ECDSA key can");
+	} else if (!ok) {
 		char doing[64];
 
 		snprintf(doing, sizeof(doing), "OpenSSL on this system cannot do %s",

@@ -233,7 +233,7 @@ enum { NARROW_IPV4 = 24, NARROW_IPV6 = 64 };
 
 /* What is opened for a few devices should not be open to many: said, not forbidden. */
 static void check_width(const char *listen, const char *setting, const struct strings *networks,
-			const char *what)
+			const char *what, const char *whom)
 {
 	char text[1024];
 
@@ -248,14 +248,14 @@ static void check_width(const char *listen, const char *setting, const struct st
 		if (bits == 0)
 			snprintf(text, sizeof(text),
 				 "listen \"%s\": %s = %s is EVERYBODY: %s for the whole Internet; "
-				 "name the devices that need it",
-				 listen, setting, networks->items[i], what);
+				 "name %s",
+				 listen, setting, networks->items[i], what, whom);
 		else if (bits < (ipv4 ? (unsigned)NARROW_IPV4 : (unsigned)NARROW_IPV6))
 			snprintf(text, sizeof(text),
 				 "listen \"%s\": %s = %s is a wide network (more than /%d): %s for "
-				 "all of it; name the devices that need it",
+				 "all of it; name %s",
 				 listen, setting, networks->items[i],
-				 ipv4 ? (int)NARROW_IPV4 : (int)NARROW_IPV6, what);
+				 ipv4 ? (int)NARROW_IPV4 : (int)NARROW_IPV6, what, whom);
 		else
 			continue;
 		note(text);
@@ -264,15 +264,18 @@ static void check_width(const char *listen, const char *setting, const struct st
 
 static void check_networks(const struct config *config)
 {
+	static const char devices[] = "the devices that need it";
+
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct config_listen *listen = &config->listens[i];
 
 		check_width(listen->name, "clear_auth_from", &listen->clear_auth_from,
-			    "passwords may go over the wire in clear");
+			    "passwords may go over the wire in clear", devices);
 		check_width(listen->name, "tls_legacy_from", &listen->tls_legacy_from,
-			    "TLS as weak as of 1999 is allowed");
+			    "TLS as weak as of 1999 is allowed", devices);
 		check_width(listen->name, "proxy_from", &listen->proxy_from,
-			    "whoever connects from there says which address he has");
+			    "the address that a PROXY header claims is believed",
+			    "the load balancers, and nobody else");
 	}
 }
 

@@ -124,7 +124,9 @@ static void log_end(struct session *session, const char *reason)
 	log_event(LOG_INFO, "refused", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client),
-		  LOG_TEXT_IF("client_name", session->client_name), LOG_TEXT("reason", reason));
+		  LOG_TEXT_IF("client_name", session->client_name),
+		  LOG_TEXT_IF("account", session->login != NULL ? session->login->account : ""),
+		  LOG_TEXT("reason", reason));
 }
 
 void session_close(struct session *session, unsigned code, const char *status, const char *text)
@@ -180,6 +182,16 @@ static void note_time_over(const struct session *session, int64_t now)
 		auth_link_struck(auth, IPC_LIMIT_TIMEOUTS);
 }
 
+/* For the log. */
+static const char *what_was_awaited(const struct session *session)
+{
+	if (waits_for_us(session))
+		return "auth or queue gave no answer in time";
+	if (smtp_server_phase(session->server) == SMTP_PHASE_BODY)
+		return "nothing came of the message for timeouts.data_block";
+	return "the client sent no command for timeouts.command";
+}
+
 static void time_over(void *arg)
 {
 	struct session *session = arg;
@@ -205,11 +217,12 @@ static void time_over(void *arg)
 		session_end(session);
 		return;
 	}
-	queue_link_unstall(session->smtpd->queue, session);
 	if (session->login_by != 0 && session->login == NULL && now >= session->login_by)
-		session_close(session, 421, "4.4.2", "No login within the time; closing");
+		session_turn_away(session, 421, "4.4.2", "No login within the time; closing",
+				  "the client did not log in within timeouts.login");
 	else
-		session_close(session, 421, "4.4.2", "Timeout; closing");
+		session_turn_away(session, 421, "4.4.2", "Timeout; closing",
+				  what_was_awaited(session));
 }
 
 void session_options(const struct session *session, struct smtp_server_options *options_out)

@@ -575,6 +575,16 @@ static void verify_tells_what_does_not_fit(void **state)
 		       "clear_auth_from = 192.0.2.7 }",
 		 "listen \"y\": clear_auth_from is of no use with auth = \"off\"; take it out, or "
 		 "allow logins\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off etrn = yes "
+		       "auth_equals = yes }",
+		 "listen \"y\": etrn is of no use with auth = \"off\"; take it out, or allow "
+		 "logins\n"
+		 "listen \"y\": auth_equals is of no use with auth = \"off\"; take it out, or "
+		 "allow logins\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
+		       "tls_legacy_min = 1.1 }",
+		 "listen \"y\": tls_legacy_min is of no use without tls_legacy_from, which names "
+		 "the clients that it is for\n");
 	verified("hostname = mail.example.org tls { certificate = \"/nowhere/c.pem\" }",
 		 "tls: certificate: /nowhere/c.pem: No such file or directory; `postern setup` "
 		 "makes one\n");

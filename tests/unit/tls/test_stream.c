@@ -574,6 +574,49 @@ static void b8_what_the_library_can_is_tried(void **state)
 	pair_close(&pair);
 }
 
+/* A context with a key that no version before 1.2 can sign with. */
+static struct tls_context *edwards_context(void)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	BIO *certificate = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_mem());
+	struct tls_context *context = NULL;
+	struct tls_identity identity;
+	X509 *x509 = X509_new();
+	char why[TLS_WHY_MAX];
+	char *bytes;
+	long len;
+
+	assert_int_equal(X509_set_pubkey(x509, key), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x509), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x509), 86400);
+	assert_true(X509_sign(x509, key, NULL) > 0);
+	assert_int_equal(PEM_write_bio_X509(certificate, x509), 1);
+	assert_int_equal(PEM_write_bio_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL), 1);
+	len = BIO_get_mem_data(certificate, &bytes);
+	identity.certificate = slice_of(bytes, (size_t)len);
+	len = BIO_get_mem_data(secret, &bytes);
+	identity.key = slice_of(bytes, (size_t)len);
+	assert_int_equal(tls_server_context_new(&identity, &context, why), ERR_OK);
+	BIO_free(certificate);
+	BIO_free(secret);
+	X509_free(x509);
+	EVP_PKEY_free(key);
+	return context;
+}
+
+static void b8_a_key_that_is_too_new_is_told(void **state)
+{
+	struct tls_context *context = edwards_context();
+	char why[TLS_WHY_MAX] = "";
+
+	(void)state;
+	assert_int_equal(tls_can_speak(context, TLS_1_2, why), ERR_OK);
+	assert_int_equal(tls_can_speak(context, TLS_1_0, why), ERR_DENIED);
+	assert_string_equal(why, "the certificate's key cannot be used before TLS 1.2; one with an "
+				 "RSA or ECDSA key can");
+	tls_context_free(&context);
+}
+
 /* Resumes a session on a new connection of the pair's contexts; was it resumed? */
 static bool resumes(struct pair *pair, SSL_SESSION *session)
 {
@@ -692,6 +735,7 @@ int main(void)
 		cmocka_unit_test(b8_ticket_keys_rotate),
 		cmocka_unit_test(b8_old_versions_for_one_connection),
 		cmocka_unit_test(b8_what_the_library_can_is_tried),
+		cmocka_unit_test(b8_a_key_that_is_too_new_is_told),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
