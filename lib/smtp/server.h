@@ -41,6 +41,7 @@ struct smtp_server_options {
 	bool long_lines_refuse;   /* lines over 998 octets (RFC 5322 2.1.1), else over 64 KiB */
 	bool auth_equals;         /* also announce "AUTH=", which some old clients look for */
 	uint64_t message_size;    /* bytes; announced by SIZE; may change after login */
+	uint64_t size_offered;    /* what SIZE announces instead; 0: message_size */
 	uint32_t recipients;      /* per transaction; announced by LIMITS */
 	uint32_t errors;          /* refusals per session, then 421 4.7.0 and the end */
 	uint32_t hold_max;        /* FUTURERELEASE: seconds that a message may be held back */

@@ -87,12 +87,15 @@ static void offer_extensions(struct smtp_server *server)
 
 void server_cmd_ehlo(struct smtp_server *server, struct slice args, struct slice line)
 {
+	uint64_t size = server->options.message_size;
 	struct buf *out = &server->out;
 
 	if (!hello(server, args, line, true))
 		return;
 	buf_printf(out, "250-%s\r\n250-PIPELINING\r\n", server->options.hostname);
-	buf_printf(out, "250-SIZE %llu\r\n", (unsigned long long)server->options.message_size);
+	if (server->options.size_offered != 0)
+		size = server->options.size_offered;
+	buf_printf(out, "250-SIZE %llu\r\n", (unsigned long long)size);
 	buf_append_str(out, "250-8BITMIME\r\n");
 	offer_extensions(server);
 	if (!server->tls && server->options.starttls)

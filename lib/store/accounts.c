@@ -26,6 +26,7 @@ static const char *const SQL[ACCOUNTS_STATEMENTS] = {
 	[ACCOUNTS_FIND] = "SELECT " COLUMNS "WHERE name IN (?1, ?2) ORDER BY length(name) LIMIT 1",
 	[ACCOUNTS_LIST] = "SELECT " COLUMNS "WHERE name > ?1 ORDER BY name LIMIT ?2",
 	[ACCOUNTS_COUNT] = "SELECT count(*), coalesce(sum(enabled), 0) FROM account",
+	[ACCOUNTS_LARGEST] = "SELECT coalesce(max(message_size), 0) FROM account WHERE enabled = 1",
 	[ACCOUNTS_SEND_AS] = "SELECT pattern FROM send_as WHERE account = ?1 ORDER BY position",
 	[ACCOUNTS_ADD] =
 		"INSERT INTO account (name, enabled, verifier, generation, created, changed, "
@@ -244,6 +245,21 @@ enum err accounts_count(struct accounts *accounts, uint64_t *count_out, uint64_t
 	} else {
 		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
 	}
+	done(stmt);
+	return err;
+}
+
+enum err accounts_largest(struct accounts *accounts, uint64_t *bytes_out)
+{
+	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_LARGEST);
+	enum err err = ERR_OK;
+
+	if (stmt == NULL)
+		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*bytes_out = (uint64_t)sqlite3_column_int64(stmt, 0);
+	else
+		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
 	done(stmt);
 	return err;
 }

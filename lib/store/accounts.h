@@ -82,6 +82,8 @@ enum err accounts_find(struct accounts *accounts, const char *name, const char *
 enum err accounts_list(struct accounts *accounts, const char *after, size_t max,
 		       struct account *accounts_out, size_t *count_out);
 enum err accounts_count(struct accounts *accounts, uint64_t *count_out, uint64_t *enabled_out);
+/* The largest message_size of those that are enabled; 0: none has one of its own. */
+enum err accounts_largest(struct accounts *accounts, uint64_t *bytes_out);
 
 /* On disk when they return ERR_OK. now: ms since 1970. ERR_EXISTS: the name is taken. */
 enum err accounts_add(struct accounts *accounts, const char *name, const struct verifier *verifier,

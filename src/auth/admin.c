@@ -38,7 +38,12 @@ struct admin *admin_new(struct auth *auth)
 
 enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY])
 {
-	return accounts_open(path, &admin->accounts, why);
+	enum err err = accounts_open(path, &admin->accounts, why);
+
+	if (err == ERR_OK &&
+	    (err = accounts_largest(admin->accounts, &admin->auth->largest)) != ERR_OK)
+		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(admin->accounts));
+	return err;
 }
 
 void admin_free(struct admin **admin)
@@ -152,6 +157,8 @@ static void apply(struct admin *admin, struct operation *operation)
 {
 	size_t before = grants_count(admin->auth->grants), ended, len;
 
+	if (operation->has_largest)
+		auth_set_largest(admin->auth, operation->largest);
 	if (operation->changed == 0)
 		return;
 	auth_account_changed(admin->auth, operation->changed, operation->end_sessions,

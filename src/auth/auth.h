@@ -58,6 +58,7 @@ struct auth {
 	/* Raised by each change of an account: what a thread read before it is not to be trusted.
 	 */
 	uint64_t changes;
+	uint64_t largest;  /* accounts_largest, for those who are about to log in */
 	bool store_failed; /* said in the log; cleared, and said, when it works again */
 	struct auth_counts counts;
 	int sender_check;          /* enum sender_check, as queue's grants are made for */
@@ -71,5 +72,7 @@ const struct config *auth_config(const struct auth *auth);
  * are to end, revokes its grants here, at queue and at smtpd.
  */
 void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, const char *reason);
+/* What accounts_largest says now: smtpd is told if that is new. */
+void auth_set_largest(struct auth *auth, uint64_t bytes);
 
 #endif

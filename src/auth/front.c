@@ -45,11 +45,19 @@ void front_grants_synced(struct front *front, uint32_t queue_incarnation)
 
 static void send_offer(struct front *front)
 {
-	struct msg_auth_offer msg = {.mechanisms = SLICE_LIT(MECHANISMS)};
+	struct msg_auth_offer msg = {.mechanisms = SLICE_LIT(MECHANISMS),
+				     .message_size = front->auth->largest};
 
+	front->offered = true;
 	if (front->standing != NULL)
 		msg.standing_grant = grant_number(front->standing);
 	front_send(front, IPC_AUTH_OFFER, &msg);
+}
+
+void front_offer_again(struct front *front)
+{
+	if (front->offered)
+		send_offer(front);
 }
 
 /* queue has the standing grant: only now may smtpd cite it. */

@@ -33,6 +33,7 @@ struct front {
 	struct grant *standing;  /* NULL: accept_for is empty */
 	struct grant *replacing; /* its successor, which queue has not acknowledged yet */
 	size_t grants;           /* live and pending, the standing ones too */
+	bool offered;            /* it was told what is offered */
 	char *accept_for;        /* what standing (or replacing) permits, joined */
 };
 
@@ -41,6 +42,8 @@ void front_add(struct auth *auth, uint16_t index, uint32_t incarnation, int fd);
 void front_free(struct front **front);
 /* Makes the standing grant that the configuration asks for, then says what is offered. */
 void front_offer(struct front *front);
+/* Says so anew, if it has been said: something else of it is different now. */
+void front_offer_again(struct front *front);
 void front_send(struct front *front, uint16_t type, const void *message);
 void front_grant_lost(struct front *front, uint64_t grant, const char *reason);
 void front_grants_synced(struct front *front, uint32_t queue_incarnation);

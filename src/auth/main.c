@@ -37,6 +37,15 @@ void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, cons
 		(void)grants_revoke_account(auth->grants, id, reason);
 }
 
+void auth_set_largest(struct auth *auth, uint64_t bytes)
+{
+	if (auth->largest == bytes)
+		return;
+	auth->largest = bytes;
+	for (struct front *front = auth->fronts; front != NULL; front = front->next)
+		front_offer_again(front);
+}
+
 /* One per process, so that the end of main can release it: threads must be through with the
  * libraries before these clean up after themselves. */
 static struct auth *the_auth;

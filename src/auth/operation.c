@@ -532,7 +532,7 @@ static void status(struct operation *operation, struct accounts *accounts)
 		refuse(operation, "%s", accounts_why(accounts));
 }
 
-void operation_run(struct operation *operation, struct accounts *accounts, int64_t now)
+static void run(struct operation *operation, struct accounts *accounts, int64_t now)
 {
 	switch ((enum ipc_op)operation->op) {
 	case IPC_OP_STATUS:
@@ -565,6 +565,23 @@ void operation_run(struct operation *operation, struct accounts *accounts, int64
 		break;
 	default:
 		refuse(operation, "auth does not know operation %u", operation->op);
+		break;
+	}
+}
+
+void operation_run(struct operation *operation, struct accounts *accounts, int64_t now)
+{
+	run(operation, accounts, now);
+	switch ((enum ipc_op)operation->op) {
+	case IPC_OP_USER_ADD:
+	case IPC_OP_USER_SET:
+	case IPC_OP_USER_ENABLE:
+	case IPC_OP_USER_DISABLE:
+	case IPC_OP_USER_DELETE:
+		operation->has_largest = !operation->failed &&
+					 accounts_largest(accounts, &operation->largest) == ERR_OK;
+		break;
+	default:
 		break;
 	}
 }

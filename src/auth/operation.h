@@ -55,6 +55,8 @@ struct operation {
 	int64_t changed; /* id of the account that was changed, 0 for none */
 	bool end_sessions;
 	uint64_t accounts, enabled; /* of USER_STATUS */
+	bool has_largest;           /* something was changed, and */
+	uint64_t largest;           /* this is what accounts_largest says now */
 	/* A list that goes on: run again for the next page. */
 	bool more;
 	char after[ACCOUNT_NAME_MAX + 1];

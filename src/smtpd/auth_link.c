@@ -29,8 +29,9 @@ struct auth_link {
 	struct channel *channel; /* NULL: auth is not there */
 	char *mechanisms;
 	uint64_t standing_grant;
-	bool offered;         /* AUTH_OFFER came from this auth */
-	struct timer *report; /* runs while there is something to report */
+	uint64_t message_size; /* the largest of an account; 0: none has its own */
+	bool offered;          /* AUTH_OFFER came from this auth */
+	struct timer *report;  /* runs while there is something to report */
 	bool reporting;
 	uint32_t struck[IPC_LIMIT_COUNT];
 };
@@ -199,6 +200,7 @@ static void on_offer(struct auth_link *link, const struct msg_auth_offer *msg)
 
 	link->offered = true;
 	link->standing_grant = msg->standing_grant;
+	link->message_size = msg->message_size;
 	link->mechanisms = text_of(msg->mechanisms);
 	sessions_each(link->smtpd->sessions, renew_options, NULL);
 	mem_free(before);
@@ -385,6 +387,11 @@ bool auth_link_ready(const struct auth_link *link)
 const char *auth_link_mechanisms(const struct auth_link *link)
 {
 	return link->mechanisms;
+}
+
+uint64_t auth_link_message_size(const struct auth_link *link)
+{
+	return link->message_size;
 }
 
 uint64_t auth_link_standing_grant(const struct auth_link *link)

@@ -41,6 +41,8 @@ void auth_link_peer(struct auth_link *link, int fd, uint32_t incarnation);
 bool auth_link_ready(const struct auth_link *link);
 /* "PLAIN LOGIN"; "" before it is known. Valid until it offers something else. */
 const char *auth_link_mechanisms(const struct auth_link *link);
+/* The largest message that any account may send by a limit of its own; 0: none has one. */
+uint64_t auth_link_message_size(const struct auth_link *link);
 /* The grant for mail to accept_for; 0: none. */
 uint64_t auth_link_standing_grant(const struct auth_link *link);
 

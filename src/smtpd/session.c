@@ -225,6 +225,20 @@ static void time_over(void *arg)
 				  what_was_awaited(session));
 }
 
+/*
+ * What EHLO says before login: the largest that anybody may send. Clients look at it before they
+ * log in, seldom after, and do not even try a message that is larger.
+ */
+static uint64_t size_to_come(const struct session *session)
+{
+	uint64_t all = session->smtpd->config->limits.message_size;
+	uint64_t largest = auth_link_message_size(session->smtpd->auth);
+
+	if (session->login != NULL || session->front->auth == AUTH_MODE_OFF || largest <= all)
+		return 0;
+	return largest;
+}
+
 void session_options(const struct session *session, struct smtp_server_options *options_out)
 {
 	const struct config *config = session->smtpd->config;
@@ -249,6 +263,7 @@ void session_options(const struct session *session, struct smtp_server_options *
 		.message_size = login != NULL && login->message_size != 0
 					? login->message_size
 					: config->limits.message_size,
+		.size_offered = size_to_come(session),
 		.recipients = config->limits.recipients,
 		.errors = config->limits.errors,
 		.hold_max = (uint32_t)(config->limits.future_release / 1000),

@@ -519,6 +519,8 @@ static void set_option(struct replay *replay, struct slice word, struct slice va
 		options->auth_equals = true;
 	} else if (slice_is(word, "size")) {
 		options->message_size = limit(replay, value);
+	} else if (slice_is(word, "size-offered")) {
+		options->size_offered = limit(replay, value);
 	} else if (slice_is(word, "recipients")) {
 		options->recipients = limit(replay, value);
 	} else if (slice_is(word, "errors")) {

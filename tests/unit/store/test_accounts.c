@@ -219,6 +219,24 @@ static void test_list(void **state)
 	assert_int_equal(total, 7);
 }
 
+static void test_largest_of_those_enabled(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t largest = 7;
+
+	add(f, "alice");
+	add(f, "bob");
+	assert_int_equal(accounts_largest(f->accounts, &largest), ERR_OK);
+	assert_int_equal(largest, 0);
+	assert_int_equal(accounts_set_message_size(f->accounts, 1, 5000, 1), ERR_OK);
+	assert_int_equal(accounts_set_message_size(f->accounts, 2, 3000, 1), ERR_OK);
+	assert_int_equal(accounts_largest(f->accounts, &largest), ERR_OK);
+	assert_int_equal(largest, 5000);
+	assert_int_equal(accounts_set_enabled(f->accounts, 1, false, 2), ERR_OK);
+	assert_int_equal(accounts_largest(f->accounts, &largest), ERR_OK);
+	assert_int_equal(largest, 3000);
+}
+
 static void test_key_is_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -428,19 +446,13 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STORE_TEST(test_add_and_find),
-		STORE_TEST(test_exists),
-		STORE_TEST(test_hostile_names),
-		STORE_TEST(test_domain_changed),
-		STORE_TEST(test_generation),
-		STORE_TEST(test_delete),
-		STORE_TEST(test_list),
-		STORE_TEST(test_key_is_kept),
-		STORE_TEST(test_damaged_verifier),
-		STORE_TEST(test_not_a_store),
-		STORE_TEST(test_a_store_of_version_1_is_taken_over),
-		STORE_TEST(test_unreadable),
-		STORE_TEST(test_file_is_private),
+		STORE_TEST(test_add_and_find),  STORE_TEST(test_exists),
+		STORE_TEST(test_hostile_names), STORE_TEST(test_domain_changed),
+		STORE_TEST(test_generation),    STORE_TEST(test_delete),
+		STORE_TEST(test_list),          STORE_TEST(test_largest_of_those_enabled),
+		STORE_TEST(test_key_is_kept),   STORE_TEST(test_damaged_verifier),
+		STORE_TEST(test_not_a_store),   STORE_TEST(test_a_store_of_version_1_is_taken_over),
+		STORE_TEST(test_unreadable),    STORE_TEST(test_file_is_private),
 		cmocka_unit_test(test_names),
 	};
 
