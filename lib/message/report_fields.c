@@ -117,6 +117,26 @@ static struct slice status_of(const struct report_recipient *recipient)
 	}
 }
 
+/* A utf-8 address in the form for ASCII (RFC 6533 3); empty if that is too long for a line. */
+static void embed(struct slice text, struct buf *out)
+{
+	enum err err = ERR_OK;
+	uint32_t code;
+	size_t len;
+
+	for (; err == ERR_OK && text.len != 0; text = slice_skip(text, len)) {
+		len = utf8_next(text, &code);
+		if (len == 0)
+			err = ERR_SYNTAX;
+		else if (len == 1)
+			err = buf_append_byte(out, text.ptr[0]);
+		else
+			err = buf_printf(out, "\\x{%X}", (unsigned)code);
+	}
+	if (err != ERR_OK)
+		buf_clear(out);
+}
+
 /* RFC 3464 2.3.1: who was asked for, before any change of address on the way. */
 static void put_original(struct report_writer *writer, struct slice orcpt)
 {
@@ -124,18 +144,26 @@ static void put_original(struct report_writer *writer, struct slice orcpt)
 	struct slice type = slice_head(orcpt, semicolon), address;
 	bool utf8 = slice_is_nocase(type, "utf-8");
 	char decoded[VALUE_MAX];
+	struct buf ascii;
 
 	if (semicolon == orcpt.len)
 		return;
 	address = slice_skip(orcpt, semicolon + 1);
-	/* In a form that is ASCII, utf-8 addresses stay as they were written, which is ASCII. */
-	if (!utf8 || writer->form.utf8)
+	buf_init(&ascii, REPORT_LINE_MAX - 100);
+	if (!utf8 || writer->form.utf8) {
 		address = decode(address, utf8, decoded);
-	report_put(writer, "Original-Recipient: ");
-	report_put_clean(writer, type, 64);
-	report_put(writer, ";");
-	report_put_clean(writer, address, VALUE_MAX);
-	report_put(writer, "\r\n");
+	} else {
+		embed(address, &ascii);
+		address = buf_data(&ascii);
+	}
+	if (address.len != 0) {
+		report_put(writer, "Original-Recipient: ");
+		report_put_clean(writer, type, 64);
+		report_put(writer, ";");
+		report_put_clean(writer, address, REPORT_LINE_MAX - 100);
+		report_put(writer, "\r\n");
+	}
+	buf_release(&ascii);
 }
 
 static const char *action_name(enum report_action action)

@@ -238,6 +238,10 @@ static void utf8_is_told_in_utf8(void **state)
 	print(&report, &out);
 	assert_true(contains(&out, "Original-Recipient: utf-8;b\\x{F6}b+2Bx@example.net\r\n"));
 	buf_release(&out);
+	recipients[0].orcpt = SLICE_LIT("utf-8;b\xc3\xb6\x62@\xf0\x9f\x98\x80.example");
+	print(&report, &out);
+	assert_true(contains(&out, "Original-Recipient: utf-8;b\\x{F6}b@\\x{1F600}.example\r\n"));
+	buf_release(&out);
 }
 
 static void actions_have_their_status(void **state)
