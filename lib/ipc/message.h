@@ -152,6 +152,7 @@ enum ipc_limit { /* that smtpd enforces by itself, in the order of STRUCK */
 	IPC_LIMIT_HANDSHAKE_TIME,
 	IPC_LIMIT_MIN_RATE,
 	IPC_LIMIT_DESCRIPTORS,
+	IPC_LIMIT_HOPS,
 	IPC_LIMIT_COUNT,
 };
 

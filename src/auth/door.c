@@ -385,6 +385,7 @@ void door_rows(const struct door *door, void (*row)(void *arg, const struct door
 	tell_number(&report, "recipients", limits->recipients, -1, struck[IPC_LIMIT_RECIPIENTS]);
 	tell_number(&report, "message_size", limits->message_size, -1,
 		    struck[IPC_LIMIT_MESSAGE_SIZE]);
+	tell_number(&report, "hops", limits->hops, -1, struck[IPC_LIMIT_HOPS]);
 	tell_number(&report, "min_rate", limits->min_rate, -1, struck[IPC_LIMIT_MIN_RATE]);
 	(void)snprintf(text, sizeof(text), "command %" PRIu64 "s, data_block %" PRIu64 "s",
 		       timeouts->command / 1000, timeouts->data_block / 1000);

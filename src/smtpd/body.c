@@ -145,6 +145,7 @@ static void refuse_header(struct transaction *transaction, enum submission_verdi
 
 	switch (verdict) {
 	case SUBMISSION_LOOP:
+		auth_link_struck(transaction->session->smtpd->auth, IPC_LIMIT_HOPS);
 		transaction_spoil(transaction, 554, "5.4.6", "Too many hops: this is a mail loop",
 				  "");
 		break;

@@ -241,6 +241,21 @@ def test_c18_time_to_log_in_is_counted():
         close([quiet, half])
 
 
+def test_e6_loops_are_counted():
+    with Postern(limits="hops = 10") as server:
+        raw = Raw(server.submission)
+        login(raw)
+        for count, code in [(11, "554 5.4.6"), (10, "250")]:
+            raw.command("MAIL FROM:<alice@example.org>", 250)
+            raw.command("RCPT TO:<bob@sink.example>", 250)
+            raw.command("DATA", 354)
+            raw.send(b"Received: x\r\n" * count + b"From: alice@example.org\r\n\r\nhello\r\n.\r\n")
+            assert raw.reply().startswith(code)
+        wait_for(lambda: struck(server, "hops")["struck"] == 1, "the count")
+        assert struck(server, "hops")["value"] == "10"
+        close([raw])
+
+
 def send_of_size(raw, size):
     raw.command("MAIL FROM:<alice@example.org>", 250)
     raw.command("RCPT TO:<bob@sink.example>", 250)
