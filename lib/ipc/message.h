@@ -113,6 +113,7 @@ enum ipc_taken { /* by whom a delivered recipient was taken: who makes reports o
 	IPC_TAKEN_FINAL = 1, /* it lies in a mailbox (LMTP, capture) */
 	IPC_TAKEN_DSN,       /* a server that offers DSN and was told what is asked for */
 	IPC_TAKEN_PLAIN,     /* a server that does not: "relayed" is ours to report (RFC 3461 5.2.2) */
+	IPC_TAKEN_BY = 16,   /* beside one of these two: it offers DELIVERBY and was told */
 };
 
 enum ipc_name { /* what became of the look-up of a client's name */
@@ -139,7 +140,7 @@ enum ipc_mail_flag {
 	IPC_MAIL_BOUNCE = 1u << 2, /* made by us: never bounces itself */
 	IPC_MAIL_LOGIN = 1u << 3,  /* submitted by somebody logged in */
 	IPC_MAIL_REQUIRETLS = 1u << 4,
-	IPC_MAIL_TLS_OPTIONAL = 1u << 5, /* the header says TLS-Required: No (RFC 8689 5) */
+	IPC_MAIL_TLS_OPTIONAL = 1u << 5, /* the header says TLS-Required: No (RFC 8689 3) */
 };
 
 enum ipc_limit { /* that smtpd enforces by itself, in the order of STRUCK */

@@ -61,7 +61,7 @@ static void note_message_id(struct pass *pass, struct slice value)
 	text[len] = '\0';
 }
 
-/* RFC 8689 5: "No" is the one value there is; comments may stand around it. */
+/* RFC 8689 3: "No" is the one value there is; comments may stand around it. */
 static void note_tls_required(struct pass *pass, struct slice value)
 {
 	bool no = scan_cfws(&value) && slice_starts_nocase(value, "No");

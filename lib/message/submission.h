@@ -61,7 +61,7 @@ struct submission_report {
 	field_set added, removed, rewritten, qualified;
 	field_set mismatch;   /* fields that name others than the account (REWRITE, LOG) */
 	char used[400];       /* the first address of mismatch; "" if it could not be understood */
-	bool tls_optional;    /* TLS-Required: No (RFC 8689 5) */
+	bool tls_optional;    /* TLS-Required: No (RFC 8689 3) */
 	enum field_id field;  /* what a refusal is about; FIELD_OTHER: no certain field */
 	char detail[512];     /* for the reply and the log: what was wrong where */
 	char message_id[256]; /* as in the header, for the log; "" if it had none and none was added

@@ -118,7 +118,7 @@ enum err client_envelope_check(const struct smtp_client *client,
 		    !orcpt_may_leave(recipient->terms.orcpt))
 			return ERR_SYNTAX;
 	}
-	/* LMTP brings it into its mailbox: it is not relayed any more (RFC 8689 4.3). */
+	/* LMTP brings it into its mailbox: it is not relayed any more (RFC 8689 4.4). */
 	if (envelope->terms.require_tls && !client->options.lmtp &&
 	    !(client->options.tls_on && smtp_client_offers(client, "REQUIRETLS")))
 		return ERR_DENIED;

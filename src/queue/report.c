@@ -15,22 +15,25 @@
 #include "smtp/terms.h"
 #include "writer.h"
 
+bool report_allowed(const struct queue_mail *mail, const struct queue_envelope *envelope,
+		    const struct queue_recipient *recipient)
+{
+	return (mail->flags & IPC_MAIL_BOUNCE) == 0 && envelope->bounce.len != 0 &&
+	       (recipient->notify & SMTP_NOTIFY_NEVER) == 0;
+}
+
 bool report_wanted(const struct queue_mail *mail, const struct queue_envelope *envelope,
 		   const struct queue_recipient *recipient, enum report_action action)
 {
 	uint8_t notify = recipient->notify;
 
-	if ((mail->flags & IPC_MAIL_BOUNCE) != 0 || envelope->bounce.len == 0 ||
-	    (notify & SMTP_NOTIFY_NEVER) != 0)
+	if (!report_allowed(mail, envelope, recipient))
 		return false;
 	switch (action) {
 	case REPORT_FAILED:
 		return notify == 0 || (notify & SMTP_NOTIFY_FAILURE) != 0;
 	case REPORT_DELAYED:
 		return notify == 0 || (notify & SMTP_NOTIFY_DELAY) != 0;
-	case REPORT_RELAYED:
-		return (notify & SMTP_NOTIFY_SUCCESS) != 0 || envelope->by_trace ||
-		       envelope->by_mode == QUEUE_BY_NOTIFY;
 	default:
 		return (notify & SMTP_NOTIFY_SUCCESS) != 0;
 	}

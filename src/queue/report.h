@@ -13,10 +13,10 @@
 
 struct queue;
 
-/*
- * Whether the sender is told this of the recipient: NOTIFY (RFC 3461 4.1; without it failure and
- * delay), and what DELIVERBY asks for ("relayed" for mode N and for traces, RFC 2852 4.1.4).
- */
+/* Whether the sender may be told anything of the recipient; NOTIFY=NEVER says no. */
+bool report_allowed(const struct queue_mail *mail, const struct queue_envelope *envelope,
+		    const struct queue_recipient *recipient);
+/* Whether NOTIFY asks for this (RFC 3461 4.1); without it for failure and delay. */
 bool report_wanted(const struct queue_mail *mail, const struct queue_envelope *envelope,
 		   const struct queue_recipient *recipient, enum report_action action);
 /* How much of the message report_send wants to quote from. */

@@ -265,13 +265,28 @@ static void fail(struct settlement *s, struct item *item, enum report_cause caus
 	tell(s, item, REPORT_FAILED);
 }
 
-/* Who makes the report of success (RFC 3461 5.2): the last who knows of the wish. */
+/*
+ * Who makes the report of success (RFC 3461 5.2): the last who knows of the wish. What DELIVERBY
+ * asks for is told whatever NOTIFY says, but for NEVER: each step of a trace (RFC 2852 4.1.4), and
+ * that a message of mode N went to a server that knows nothing of its time (4.1.4.2).
+ */
 static void delivered(struct settlement *s, struct item *item, uint8_t taken)
 {
-	if (taken == IPC_TAKEN_FINAL)
+	const struct queue_envelope *envelope = &s->envelope;
+	struct queue_recipient recipient;
+
+	if (taken == IPC_TAKEN_FINAL) {
 		tell(s, item, REPORT_DELIVERED);
-	else if (taken != IPC_TAKEN_DSN || s->envelope.by_trace) /* RFC 2852 4.1.4: at each step */
+		return;
+	}
+	if ((taken & ~IPC_TAKEN_BY) != IPC_TAKEN_DSN)
 		tell(s, item, REPORT_RELAYED);
+	if (!envelope->by_trace &&
+	    (envelope->by_mode != QUEUE_BY_NOTIFY || (taken & IPC_TAKEN_BY) != 0))
+		return;
+	item->action = REPORT_RELAYED;
+	item->report = queue_envelope_find(envelope, item->row->n, &recipient) &&
+		       report_allowed(s->mail, envelope, &recipient);
 }
 
 static struct item *add_item(struct settlement *s, struct delivery_row *row)

@@ -51,7 +51,7 @@ static bool tls_fits(const struct job *job, const struct connection *connection,
 	if (!job->delivery->terms.require_tls)
 		return true;
 	if (connection->host->kind == HOST_LMTP) {
-		/* The way into the mailbox (4.3), unless it leads over a network. */
+		/* The way into the mailbox (4.4), unless it leads over a network. */
 		if (stays_here(connection))
 			return true;
 		outcome_set(why_out, IPC_FAILED, IPC_SCOPE_MESSAGE, 0, "5.7.10",
@@ -176,5 +176,6 @@ enum ipc_taken terms_taken(const struct connection *connection)
 {
 	if (connection->host->kind == HOST_LMTP)
 		return IPC_TAKEN_FINAL;
-	return smtp_client_offers(connection->client, "DSN") ? IPC_TAKEN_DSN : IPC_TAKEN_PLAIN;
+	return (smtp_client_offers(connection->client, "DSN") ? IPC_TAKEN_DSN : IPC_TAKEN_PLAIN) |
+	       (smtp_client_offers(connection->client, "DELIVERBY") ? IPC_TAKEN_BY : 0);
 }

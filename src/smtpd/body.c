@@ -132,7 +132,7 @@ static void note_report(struct transaction *transaction, const struct submission
 	accepted->mismatch = report->mismatch;
 	snprintf(accepted->used, sizeof(accepted->used), "%s", report->used);
 	snprintf(accepted->message_id, sizeof(accepted->message_id), "%s", report->message_id);
-	/* RFC 8689 5: REQUIRETLS has the last word. */
+	/* RFC 8689 4.1: REQUIRETLS has the last word. */
 	if (report->tls_optional && !transaction->terms.require_tls)
 		transaction->flags |= IPC_MAIL_TLS_OPTIONAL;
 }

@@ -115,6 +115,44 @@ static void success_is_reported_by_the_last_who_knows(void **state)
 	expect_nothing(world);
 }
 
+/*
+ * RFC 2852 4.1.4.2: that mode N was left out is told unless NEVER, whether the server knows DSN or
+ * not; one that keeps the time itself, only to who asked for success. 4.1.4: a trace always.
+ */
+static void time_left_out_is_reported(void **state)
+{
+	struct world *world = *state;
+	static const struct {
+		uint8_t taken, notify;
+		bool trace, told;
+	} cases[] = {{IPC_TAKEN_DSN, 0, false, true},
+		     {IPC_TAKEN_PLAIN, SMTP_NOTIFY_FAILURE, false, true},
+		     {IPC_TAKEN_DSN | IPC_TAKEN_BY, 0, false, false},
+		     {IPC_TAKEN_PLAIN | IPC_TAKEN_BY, 0, false, false},
+		     {IPC_TAKEN_PLAIN | IPC_TAKEN_BY, SMTP_NOTIFY_SUCCESS, false, true},
+		     {IPC_TAKEN_DSN | IPC_TAKEN_BY, 0, true, true},
+		     {IPC_TAKEN_DSN, SMTP_NOTIFY_NEVER, true, false}};
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+
+	mail.by_mode = QUEUE_BY_NOTIFY;
+	mail.deliver_by = os_wall_ms() + 600000;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct rec_recipient each = {.notify = cases[i].notify,
+						   .orcpt = SLICE_LIT("")};
+
+		mail.by_trace = cases[i].trace;
+		world->taken = cases[i].taken;
+		(void)ask(world, &mail, &each, "bob@sink.example");
+		end_expect(&world->relay, IPC_DELIVER, &deliver);
+		world_result(world, &deliver, IPC_DELIVERED, "ok", false);
+		if (cases[i].told)
+			REPORT(world, "Action: relayed\r\n");
+		else
+			expect_nothing(world);
+	}
+}
+
 static void failure_is_reported_unless_excluded(void **state)
 {
 	struct world *world = *state;
@@ -497,6 +535,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 		T(success_is_reported_by_the_last_who_knows),
+		T(time_left_out_is_reported),
 		T(failure_is_reported_unless_excluded),
 		T(full_returns_the_message),
 		T(held_until_its_time),
