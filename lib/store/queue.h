@@ -334,12 +334,13 @@ struct queue_scan { /* zeroed at first; where the scan goes on */
 enum err queue_reader_scan(struct queue_reader *reader, struct queue_scan *scan, size_t max,
 			   bool (*fn)(void *arg, const struct queue_view *view), void *arg);
 /*
- * Up to max times to deliver by that are at or before now, and in *next_out the first that is
- * later, or of those that found no room (QUEUE_NEVER: none).
+ * Up to max times to deliver by that stand behind "after" (zeroed: from the first on) and are at or
+ * before now, and in *next_out the first that is later, or of those that found no room
+ * (QUEUE_NEVER: none).
  */
-enum err queue_reader_deadlines(struct queue_reader *reader, int64_t now, size_t max,
-				struct queue_deadline *deadlines_out, size_t *count_out,
-				int64_t *next_out);
+enum err queue_reader_deadlines(struct queue_reader *reader, struct queue_deadline after,
+				int64_t now, size_t max, struct queue_deadline *deadlines_out,
+				size_t *count_out, int64_t *next_out);
 /*
  * Of the destination of this name: its number (0: there is none), how many recipients wait there
  * that nobody holds, and up to max rows that were deferred and are due after now.

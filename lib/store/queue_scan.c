@@ -155,16 +155,18 @@ enum err queue_reader_scan(struct queue_reader *reader, struct queue_scan *scan,
 }
 
 /* ---- what has a time of its own ---------------------------------------------------------- */
-enum err queue_reader_deadlines(struct queue_reader *reader, int64_t now, size_t max,
-				struct queue_deadline *deadlines_out, size_t *count_out,
-				int64_t *next_out)
+enum err queue_reader_deadlines(struct queue_reader *reader, struct queue_deadline after,
+				int64_t now, size_t max, struct queue_deadline *deadlines_out,
+				size_t *count_out, int64_t *next_out)
 {
 	sqlite3_stmt *s = queue_reader_use(reader, READ_DEADLINES);
 	int64_t next = QUEUE_NEVER;
 	size_t count = 0;
 	enum err err;
 
-	sqlite3_bind_int64(s, 1, (int64_t)max + 1);
+	sqlite3_bind_int64(s, 1, after.at);
+	sqlite3_bind_int64(s, 2, (int64_t)after.key);
+	sqlite3_bind_int64(s, 3, (int64_t)max + 1);
 	while ((err = queue_db_row(s)) == ERR_OK) {
 		struct queue_deadline deadline = {.at = sqlite3_column_int64(s, 0),
 						  .key = (uint64_t)sqlite3_column_int64(s, 1)};

@@ -16,7 +16,8 @@
 #include "writer.h"
 
 enum {
-	BATCH = 256,         /* messages at a time */
+	BATCH = 256,   /* messages at a time, */
+	PLACES = 4096, /* no more once they have so many recipients; each place fails by a report */
 	LOOK_MAX_MS = 60000, /* a clock that jumps is looked at again within a minute */
 	AGAIN_MS = 1000,     /* what is being settled or under way is looked at again after */
 	FAILED_MS = 60000,   /* the store could not be read */
@@ -26,6 +27,8 @@ struct deadlines {
 	struct queue *queue;
 	struct timer *timer;
 	int64_t next;
+	struct queue_deadline after; /* the next look goes on behind it; key 0: from the start */
+	unsigned told;               /* notices whose marks are not on disk yet */
 	bool busy;
 };
 
@@ -38,8 +41,11 @@ struct place {
 struct look {
 	struct deadlines *deadlines;
 	int64_t now, next;
+	struct queue_deadline after;
+	bool telling; /* marks of the look before are on their way to the disk */
 	struct queue_deadline due[BATCH];
-	bool open[BATCH]; /* not over yet */
+	struct queue_mail *mails[BATCH]; /* with their bodies, once; NULL: gone, or damaged */
+	bool open[BATCH];                /* not over yet */
 	size_t count;
 	struct place *places;
 	size_t place_count;
@@ -70,23 +76,35 @@ static int compare(const void *a, const void *b)
 }
 
 /* Where the message's recipients are. */
-static enum err find_places(struct look *look, struct queue_reader *reader, uint64_t key)
+static enum err find_places(struct look *look, struct queue_reader *reader, size_t at)
 {
-	struct queue_mail *mail = NULL;
+	uint64_t key = look->due[at].key;
 	struct queue_envelope envelope;
 	struct queue_recipient recipient;
-	enum err err = queue_reader_mail(reader, key, &mail);
+	enum err err = queue_reader_mail(reader, key, &look->mails[at]);
 
 	if (err != ERR_OK)
 		return err == ERR_NOT_FOUND ? ERR_OK : err; /* it was delivered, or is damaged */
-	err = queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope);
+	err = queue_envelope_read(
+		slice_of(look->mails[at]->envelope, look->mails[at]->envelope_len), &envelope);
 	if (err == ERR_OK)
 		look->places = mem_resize(look->places, (look->place_count + envelope.count) *
 								sizeof(*look->places));
 	while (err == ERR_OK && queue_envelope_next(&envelope.recipients, &recipient))
 		look->places[look->place_count++] = (struct place){recipient.destination, key};
-	queue_mail_unref(&mail);
 	return err;
+}
+
+/* The envelope of a message to hundreds of domains was read for each: one of them is kept. */
+static void share_mail(struct look *look, struct queue_loaded *loaded)
+{
+	for (size_t i = 0; i < look->count && loaded->mail != NULL; i++) {
+		if (look->mails[i] == NULL || look->mails[i]->id.key != loaded->mail->id.key)
+			continue;
+		queue_mail_unref(&loaded->mail);
+		loaded->mail = queue_mail_ref(look->mails[i]);
+		return;
+	}
 }
 
 static enum err load_places(struct look *look, struct queue_reader *reader)
@@ -108,10 +126,11 @@ static enum err load_places(struct look *look, struct queue_reader *reader)
 		*load = (struct queue_load){.destination = destination,
 					    .keys = keys,
 					    .key_count = count,
-					    .limit = count,
-					    .bodies = true};
+					    .limit = count};
 		err = queue_reader_load(reader, load);
 		load->keys = NULL; /* they were for the question only */
+		for (size_t j = 0; j < load->count; j++)
+			share_mail(look, &load->loaded[j]);
 	}
 	return err;
 }
@@ -121,10 +140,16 @@ static void work(void *arg)
 	struct look *look = arg;
 	struct queue_reader *reader = look->deadlines->queue->views;
 
-	look->err = queue_reader_deadlines(reader, look->now, BATCH, look->due, &look->count,
-					   &look->next);
-	for (size_t i = 0; i < look->count && look->err == ERR_OK; i++)
-		look->err = find_places(look, reader, look->due[i].key);
+	look->err = queue_reader_deadlines(reader, look->after, look->now, BATCH, look->due,
+					   &look->count, &look->next);
+	for (size_t i = 0; i < look->count && look->err == ERR_OK; i++) {
+		if (look->place_count >= PLACES) { /* the rest when these have been dealt with */
+			look->next = look->due[i].at;
+			look->count = i;
+			break;
+		}
+		look->err = find_places(look, reader, i);
+	}
 	if (look->err == ERR_OK && look->place_count != 0)
 		look->err = load_places(look, reader);
 }
@@ -188,8 +213,10 @@ static void tell(struct look *look, uint64_t key)
 	}
 	if (count != 0) {
 		stays_open(look, key);
-		notice_send(look->deadlines->queue, mail, items, count, QUEUE_NOTICE_BY,
-			    REPORT_LATE);
+		/* What this look read may be of before the marks: it would tell them twice. */
+		if (!look->telling)
+			notice_send(look->deadlines->queue, mail, items, count, QUEUE_NOTICE_BY,
+				    REPORT_LATE, &look->deadlines->told);
 	}
 	mem_free(items);
 }
@@ -227,10 +254,14 @@ static void finish(struct look *look)
 		if (!look->open[i])
 			writer_deadline(deadlines->queue->writer, &look->due[i]);
 	}
+	/* What is not over yet holds up nobody behind it: when all were looked at it begins anew.
+	 */
+	deadlines->after = look->count != 0 && look->next <= look->now ? look->due[look->count - 1]
+								       : (struct queue_deadline){0};
 	if (look->next < deadlines->next)
 		deadlines->next = look->next;
 	/* Those that are over are still there until the commit. */
-	if ((open && look->now + AGAIN_MS < deadlines->next) ||
+	if (((open || look->after.key != 0) && look->now + AGAIN_MS < deadlines->next) ||
 	    (look->count != 0 && deadlines->next <= look->now))
 		deadlines->next = look->now + AGAIN_MS;
 }
@@ -251,6 +282,8 @@ static void done(void *arg)
 	}
 	for (size_t i = 0; i < look->load_count; i++)
 		queue_load_release(&look->loads[i]);
+	for (size_t i = 0; i < BATCH; i++)
+		queue_mail_unref(&look->mails[i]);
 	mem_free(look->loads);
 	mem_free(look->places);
 	mem_free(look);
@@ -273,6 +306,8 @@ static void on_timer(void *arg)
 	look = mem_alloc(sizeof(*look));
 	look->deadlines = deadlines;
 	look->now = os_wall_ms();
+	look->after = deadlines->after;
+	look->telling = deadlines->told != 0;
 	deadlines->busy = true;
 	deadlines->next = QUEUE_NEVER;
 	queue_job(deadlines->queue->operator_pool, work, done, look);
@@ -292,7 +327,8 @@ enum err deadlines_open(struct deadlines *deadlines)
 	struct queue_deadline none[1];
 	size_t count;
 	int64_t next;
-	enum err err = queue_reader_deadlines(deadlines->queue->views, 0, 0, none, &count, &next);
+	enum err err = queue_reader_deadlines(deadlines->queue->views, (struct queue_deadline){0},
+					      0, 0, none, &count, &next);
 
 	if (err == ERR_OK)
 		deadlines_note(deadlines, next);

@@ -40,6 +40,7 @@ struct delays {
 	size_t count, told;
 	struct queue_mail *mails[LOAD_MAX]; /* of found from told on, in its order */
 	size_t mail_count;
+	unsigned open; /* notices whose marks are not on disk yet */
 	enum err err;
 };
 
@@ -129,20 +130,29 @@ static struct queue_mail *mail_of(const struct delays *delays, uint64_t key)
 	return NULL;
 }
 
-/* All rows of one message in one report. */
+/* All rows of one message in one report; one that moved while the walk went on was found twice. */
 static void tell_message(struct delays *delays, size_t first, size_t end)
 {
 	struct queue_mail *mail = mail_of(delays, delays->found[first].item.row.key);
 	struct notice_item *items = mem_array(end - first, sizeof(*items));
+	size_t count = 0;
 	uint8_t bits = 0;
 
 	for (size_t i = first; i < end; i++) {
-		items[i - first] = delays->found[i].item;
+		if (count == 0 || items[count - 1].row.n != delays->found[i].item.row.n)
+			items[count++] = delays->found[i].item;
 		bits |= delays->found[i].bits;
 	}
 	if (mail != NULL)
-		notice_send(delays->queue, mail, items, end - first, bits, REPORT_SAID);
+		notice_send(delays->queue, mail, items, count, bits, REPORT_SAID, &delays->open);
 	mem_free(items);
+}
+
+static void forget_mails(struct delays *delays)
+{
+	for (size_t i = 0; i < delays->mail_count; i++)
+		queue_mail_unref(&delays->mails[i]);
+	delays->mail_count = 0;
 }
 
 static void tell(struct delays *delays)
@@ -159,9 +169,7 @@ static void tell(struct delays *delays)
 		delays->told = end;
 		messages++;
 	}
-	for (size_t i = 0; i < delays->mail_count; i++)
-		queue_mail_unref(&delays->mails[i]);
-	delays->mail_count = 0;
+	forget_mails(delays);
 }
 
 /* ---- steps ------------------------------------------------------------------------------- */
@@ -182,6 +190,7 @@ static void rest(struct delays *delays)
 	delays->count = delays->told = 0;
 	delays->loading = false;
 	MEM_FREE(delays->found);
+	forget_mails(delays);
 	/* Before the marks are on disk the same rows would be found again. */
 	timer_set(delays->timer, delays->more ? WALK_MIN_MS : pause(delays));
 	delays->more = false;
@@ -224,7 +233,11 @@ static void on_timer(void *arg)
 
 	if (delays->busy || delays->queue->broken || delays->queue->stopping)
 		return;
-	if (delays->found == NULL) { /* a walk begins */
+	if (delays->found == NULL) {     /* a walk begins */
+		if (delays->open != 0) { /* it would find the same once more */
+			timer_set(delays->timer, WALK_MIN_MS);
+			return;
+		}
 		delays->first = config->queue.delay_notice;
 		delays->again = config->queue.delay_notice_again;
 		delays->now = os_wall_ms();
@@ -260,8 +273,7 @@ void delays_free(struct delays **delays)
 {
 	if (*delays == NULL)
 		return;
-	for (size_t i = 0; i < (*delays)->mail_count; i++)
-		queue_mail_unref(&(*delays)->mails[i]);
+	forget_mails(*delays);
 	timer_free(&(*delays)->timer);
 	mem_free((*delays)->found);
 	MEM_FREE(*delays);

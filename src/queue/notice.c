@@ -16,18 +16,26 @@ struct notice {
 	struct buf head;
 	uint8_t bits;
 	enum report_cause cause;
+	unsigned *open;
 	size_t count;
 	struct notice_item items[];
 };
 
 static void notice_free(struct notice *notice)
 {
+	--*notice->open;
 	queue_mail_unref(&notice->mail);
 	buf_release(&notice->head);
 	mem_free(notice);
 }
 
-static void mark(const struct notice *notice)
+static void on_disk(void *arg, enum err err)
+{
+	(void)err;
+	notice_free(arg);
+}
+
+static void mark(struct notice *notice)
 {
 	for (size_t i = 0; i < notice->count; i++) {
 		const struct queue_change change = {.row = notice->items[i].row,
@@ -35,9 +43,11 @@ static void mark(const struct notice *notice)
 
 		writer_change(notice->queue->writer, &change);
 	}
+	writer_after(notice->queue->writer, on_disk, notice);
 	writer_hurry(notice->queue->writer);
 }
 
+/* Takes the notice. */
 static void tell(struct notice *notice)
 {
 	const struct queue_mail *mail = notice->mail;
@@ -66,9 +76,11 @@ static void tell(struct notice *notice)
 	if (count != 0)
 		err = report_send(notice->queue, mail, &envelope, list, count,
 				  report_quote(mail, buf_data(&notice->head)));
+	mem_free(list);
 	if (err == ERR_OK)
 		mark(notice);
-	mem_free(list);
+	else
+		notice_free(notice);
 }
 
 static void read_head(void *arg)
@@ -85,11 +97,10 @@ static void head_read(void *arg)
 	if (buf_len(&notice->head) == 0)
 		log_note(LOG_WARNING, "a report goes out without the header of the message");
 	tell(notice);
-	notice_free(notice);
 }
 
 void notice_send(struct queue *queue, struct queue_mail *mail, const struct notice_item *items,
-		 size_t count, uint8_t bits, enum report_cause cause)
+		 size_t count, uint8_t bits, enum report_cause cause, unsigned *open)
 {
 	struct notice *notice = mem_alloc(sizeof(*notice) + count * sizeof(notice->items[0]));
 
@@ -97,6 +108,8 @@ void notice_send(struct queue *queue, struct queue_mail *mail, const struct noti
 	notice->mail = queue_mail_ref(mail);
 	notice->bits = bits;
 	notice->cause = cause;
+	notice->open = open;
+	++*open;
 	notice->count = count;
 	memcpy(notice->items, items, count * sizeof(notice->items[0]));
 	buf_init(&notice->head, REPORT_HEAD);
@@ -105,5 +118,4 @@ void notice_send(struct queue *queue, struct queue_mail *mail, const struct noti
 		return;
 	}
 	tell(notice);
-	notice_free(notice);
 }

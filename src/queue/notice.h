@@ -21,9 +21,10 @@ struct notice_item {
 /*
  * One report on all items, rows of this message; bits are added to their notice. mail: with its
  * body or, of a file, its sums. Items are copied. If no key can be had nothing is marked: whoever
- * looks again finds them again.
+ * looks again finds them again. *open counts the notices that are not on disk yet, which may take
+ * as long as the disk is full: what is read until then does not show the marks.
  */
 void notice_send(struct queue *queue, struct queue_mail *mail, const struct notice_item *items,
-		 size_t count, uint8_t bits, enum report_cause cause);
+		 size_t count, uint8_t bits, enum report_cause cause, unsigned *open);
 
 #endif

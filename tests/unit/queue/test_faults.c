@@ -6,6 +6,7 @@
 
 #include "fault.h"
 #include "process.h"
+#include "store/queue.h"
 
 static const struct slice small = {"Subject: x\r\n\r\nHello.\r\n", 22};
 static volatile struct fault *fault;
@@ -121,6 +122,35 @@ static void large_body_on_a_full_disk(void **state)
 	mem_free(bytes);
 }
 
+/* As long as the marks of a notice cannot be written it is not made once more. */
+static void late_is_told_once_on_a_full_disk(void **state)
+{
+	struct world *world = *state;
+	const struct rec_recipient each = {.orcpt = {"", 0}};
+	const struct rec_mail mail = {.sender = SLICE_LIT("alice@example.org"),
+				      .envid = {"", 0},
+				      .auth = {"", 0},
+				      .by_mode = QUEUE_BY_NOTIFY,
+				      .deliver_by = os_wall_ms() + 300};
+	struct msg_deliver deliver;
+	unsigned reports = 0;
+	uint64_t key = world_ask(world, 1, &mail, &each, "b@one.example", small);
+
+	assert_int_equal(world_verdict(world, key), IPC_STORED);
+	end_expect(&world->relay, IPC_DELIVER, &deliver); /* and it takes its time */
+	fault->write_error = ENOSPC;
+	usleep(4500000);
+	assert_true(fault->count > 0);
+	fault->write_error = 0;
+	expect_accepting(world, true);
+	while (end_wait(&world->relay, IPC_DELIVER, 2500, &deliver)) {
+		assert_int_equal(deliver.mail.sender.len, 0);
+		reports++;
+		world_result(world, &deliver, IPC_DELIVERED, "ok", false);
+	}
+	assert_int_equal(reports, 1);
+}
+
 static void count_one(void *arg, const char *name)
 {
 	(void)name;
@@ -170,6 +200,7 @@ int main(int argc, char **argv)
 						teardown),
 		cmocka_unit_test_setup_teardown(full_disk_recovers_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_body_on_a_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(late_is_told_once_on_a_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_large_body_leaves_no_file, setup, teardown),
 	};
 	char page[] = "/tmp/postern-fault-XXXXXX";

@@ -102,7 +102,7 @@ static void deadlines_come_in_order(void **state)
 	char *folder = fixture_folder();
 	struct queue_writer *writer = fixture_open(folder, NULL);
 	struct queue_reader *reader = NULL;
-	struct queue_deadline found[4];
+	struct queue_deadline found[4], from = {0};
 	size_t count;
 	int64_t next;
 
@@ -120,23 +120,30 @@ static void deadlines_come_in_order(void **state)
 					   .by_mode = QUEUE_BY_RETURN,
 					   .release_at = NOW + 500});
 	assert_int_equal(queue_reader_open(folder, &reader), ERR_OK);
-	assert_int_equal(queue_reader_deadlines(reader, NOW + 200, 4, found, &count, &next),
+	assert_int_equal(queue_reader_deadlines(reader, from, NOW + 200, 4, found, &count, &next),
 			 ERR_OK);
 	assert_int_equal(count, 2);
 	assert_int_equal(found[0].key, 4);
 	assert_int_equal(found[1].key, 2);
 	assert_int_equal(next, NOW + 300);
-	assert_int_equal(queue_reader_deadlines(reader, NOW + 300, 1, found, &count, &next),
+	assert_int_equal(queue_reader_deadlines(reader, from, NOW + 300, 1, found, &count, &next),
 			 ERR_OK);
 	assert_int_equal(count, 1);
 	assert_int_equal(next, NOW + 200); /* no room */
+	from = found[0];
+	assert_int_equal(queue_reader_deadlines(reader, from, NOW + 300, 1, found, &count, &next),
+			 ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(found[0].key, 2);
+	assert_int_equal(next, NOW + 300);
+	from = (struct queue_deadline){0};
 
 	struct queue_deadline done[] = {{NOW, 4}, {NOW + 200, 2}};
 	struct queue_batch batch = {.deadlines = done, .deadline_count = 2};
 
 	assert_int_equal(queue_writer_commit(writer, &batch), ERR_OK);
 	queue_batch_release(&batch);
-	assert_int_equal(queue_reader_deadlines(reader, NOW + 900, 4, found, &count, &next),
+	assert_int_equal(queue_reader_deadlines(reader, from, NOW + 900, 4, found, &count, &next),
 			 ERR_OK);
 	assert_int_equal(count, 1);
 	assert_int_equal(found[0].key, 1);
