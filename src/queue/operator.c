@@ -379,7 +379,8 @@ static void add_limits(struct rows_row *row, const struct queue *queue)
 	rows_number(row, "free_bytes", (int64_t)space_bytes(space));
 	rows_number(row, "disk_reserve", (int64_t)limits->disk_reserve);
 	rows_number(row, "disk_strikes", (int64_t)strikes.disk);
-	rows_number(row, "free_inodes", (int64_t)space_inodes(space));
+	if (space_inodes(space) != UINT64_MAX)
+		rows_number(row, "free_inodes", (int64_t)space_inodes(space));
 	rows_number(row, "inode_reserve", limits->inode_reserve);
 	rows_number(row, "inode_strikes", (int64_t)strikes.inodes);
 	if (space_memory(space) != UINT64_MAX)

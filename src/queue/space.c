@@ -24,7 +24,7 @@ enum shortage { NOTHING_SHORT, NO_DISK, NO_INODES, NO_MEMORY, NO_STORE };
 struct space {
 	struct queue *queue;
 	struct timer *timer;
-	uint64_t bytes, inodes;
+	uint64_t bytes, inodes; /* inodes: UINT64_MAX: not counted */
 	unsigned full;
 	bool looking, ok;
 	unsigned code;
@@ -62,8 +62,7 @@ static enum shortage shortage(const struct space *space)
 		return NO_STORE;
 	if (space->full != 0 || spare(space) == 0)
 		return NO_DISK;
-	/* Some file systems have no count of inodes: 0. */
-	if (space->inodes != 0 && space->inodes < limits->inode_reserve)
+	if (space->inodes < limits->inode_reserve)
 		return NO_INODES;
 	if (space->memory < limits->memory_reserve)
 		return NO_MEMORY;
@@ -141,11 +140,10 @@ static void weigh(struct space *space)
 	space->overloaded = overloaded;
 	space->strikes.load += overloaded;
 	if (overloaded)
-		log_note(
-			LOG_WARNING,
-			"the load is %u.%02u, limits.queue_load is %u: mail is taken and waits, no "
-			"delivery is started",
-			space->load / 100, space->load % 100, limit / 100);
+		log_note(LOG_WARNING,
+			 "the load is %u.%02u, limits.queue_load is %u.%02u: mail is taken and "
+			 "waits, no delivery is started",
+			 space->load / 100, space->load % 100, limit / 100, limit % 100);
 	else
 		log_note(LOG_INFO, "the load is %u.%02u: deliveries are started again",
 			 space->load / 100, space->load % 100);

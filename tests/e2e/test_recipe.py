@@ -118,6 +118,48 @@ def test_refuse_load(busy):
     assert struck(busy, "refuse_load")["struck"] >= 1
 
 
+def test_queue_load(busy):
+    """Above it mail is taken and waits; below it again, what waited is delivered."""
+    def queue():
+        return next(row for row in busy.json("status") if row.get("process") == "queue" and "queue_load" in row)
+    strikes = queue()["queue_load_strikes"]
+    busy.configure(limits=LIMITS + "  queue_load = 0.01")
+    busy.command("reload", check=True)
+    wait_for(lambda: queue()["queue_load_strikes"] == strikes + 1, "the load to be looked at")
+    before = len(busy.captured())
+    busy.send(b"From: alice@example.org\r\nSubject: later\r\n\r\nx\r\n", ["later@sink.example"])
+    time.sleep(3)
+    row = busy.json("queue", "list", "--to", "later@sink.example")
+    row = row[0] if isinstance(row, list) else row
+    assert row["state"] == "waiting" and row["attempts"] == 0, row
+    assert len(busy.captured()) == before
+    busy.configure(limits=LIMITS + "  queue_load = 10000")
+    busy.command("reload", check=True)
+    busy.wait_captured(before + 1)
+    assert "deliveries are started again" in busy.log()
+
+
+def test_inode_reserve(server):
+    """More than the disk has: 452 before the body; mail is taken again when it is less."""
+    def answer():
+        raw = inside(server.submission, 60, "alice")
+        reply = raw.command("MAIL FROM:<alice@example.org>")
+        if reply.startswith("250"):
+            raw.command("RCPT TO:<bob@sink.example>")
+            reply = raw.command("DATA")
+        raw.socket.close()
+        return reply
+    server.configure(limits=LIMITS + "  inode_reserve = 1000000000")
+    server.command("reload", check=True)
+    try:
+        wait_for(lambda: answer().startswith("452 4.3.1"), lambda: server.tail(), pause=0.5)
+        assert "limits.inode_reserve 1000000000; make room there" in server.log()
+    finally:
+        server.configure(limits=LIMITS)
+        server.command("reload", check=True)
+    wait_for(lambda: answer().startswith("354"), lambda: server.tail(), pause=0.5)
+
+
 def test_time_outs():
     """The same phases with a second for each minute and more."""
     with Postern(conf=CONF + "timeouts {{ command = 1s  data_block = 2s }}\n", limits=LIMITS) as server:
