@@ -392,16 +392,21 @@ static void prove(struct host *host)
 		host->window = 4;
 }
 
-/* Whether it may take one more message. */
+/*
+ * Whether it may take one more message. A new one always takes one: it was made for a job that waits,
+ * and would be made again and again.
+ */
 static bool may_go_on(const struct connection *connection)
 {
 	const struct host *host = connection->host;
 
+	if (host->connection_count > host_limit(host))
+		return false;
+	if (connection->messages == 0)
+		return true;
 	if (connection->messages >= limits(host->pool)->messages_per_connection ||
 	    connection->messages >= smtp_client_limit(connection->client, "MAILMAX") ||
-	    host->generation != host->pool->relay->generation ||
-	    host->connection_count > host_limit(host) ||
-	    (connection->lenient && connection->messages > 0))
+	    host->generation != host->pool->relay->generation || connection->lenient)
 		return false;
 	return !host->pool->starved || host->connection_count == 1 ||
 	       connection->messages < TURN_MESSAGES;

@@ -94,11 +94,10 @@ def test_full_disk(small_disk, left):
             assert attempt(server, f"early{n}@sink.example", mail.message(f"Number {n}")) is True
             taken.add(f"early{n}@sink.example")
         filler = small_disk / "filler"
-        with open(filler, "wb") as out:
+        with open(filler, "wb", buffering=0) as out:
             try:
                 while True:
                     out.write(bytes(65536))
-                    out.flush()
             except OSError:
                 pass
             out.truncate(max(0, out.tell() - left))
