@@ -118,10 +118,9 @@ static enum err group_available(const struct os_memory *memory, uint64_t *bytes_
 	char text[TEXT_MAX];
 	uint64_t limit, usage, kept = 0, more = 0;
 	struct slice details;
-	enum err err;
 
-	if ((err = read_number(memory->limit, &limit)) != ERR_OK ||
-	    (err = read_number(memory->usage, &usage)) != ERR_OK)
+	if (read_number(memory->limit, &limit) != ERR_OK ||
+	    read_number(memory->usage, &usage) != ERR_OK)
 		return ERR_NOT_FOUND;
 	details = read_text(memory->details, text);
 	(void)os_memory_line(details, "inactive_file", &kept);

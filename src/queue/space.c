@@ -192,7 +192,6 @@ struct msg_accepting space_accepting(const struct space *space)
 
 void space_look(struct space *space)
 {
-	os_memory_open(&space->source);
 	look(space);
 	(void)judge(space);
 	weigh(space);
@@ -250,7 +249,7 @@ struct space *space_new(struct queue *queue)
 	space->queue = queue;
 	space->cores = os_cpu_count();
 	space->memory = UINT64_MAX;
-	space->source = (struct os_memory){.meminfo = -1, .limit = -1, .usage = -1, .details = -1};
+	os_memory_open(&space->source); /* while files may still be opened: the sandbox closes */
 	space->timer = timer_new(queue->loop, on_timer, space);
 	timer_set(space->timer, LOOK_MS);
 	return space;
