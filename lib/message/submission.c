@@ -143,8 +143,12 @@ static struct slice copy_fields(struct pass *pass, struct slice header)
 		else
 			take_foreign(pass, &field, id);
 	}
-	/* Mail from elsewhere is passed on as it is: what is no header field starts its body. */
-	if (err == ERR_SYNTAX && submission->fix)
+	/*
+	 * Mail from elsewhere is passed on as it is: what is no header field starts its body. But a
+	 * blank at the very start would make its first line a part of our Received field.
+	 */
+	if (err == ERR_SYNTAX && (submission->fix || (rest.ptr == header.ptr &&
+						      (rest.ptr[0] == ' ' || rest.ptr[0] == '\t'))))
 		pass_refuse(pass, SUBMISSION_HEADER_SYNTAX,
 			    "no header field: ", slice_head(rest, slice_find(rest, '\r')));
 	return rest;

@@ -4,6 +4,8 @@
  * fixed order and calls. A line of which any byte is a control is no command at all (RFC 5321
  * 2.3.8: CR and LF only as line end).
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "smtp/server_private.h"
 
@@ -269,6 +271,20 @@ static bool too_many_commands(struct smtp_server *server)
 	return true;
 }
 
+/* A BDAT that cannot be read: what follows may be its chunk, and must not be read as commands. */
+static bool announces_chunk(struct slice line)
+{
+	return slice_starts_nocase(line, "BDAT") &&
+	       (line.len == strlen("BDAT") || !ascii_is_alnum(line.ptr[strlen("BDAT")]));
+}
+
+static void refuse_odd_chunk(struct smtp_server *server)
+{
+	server_refuse_and_end(
+		server, "501 5.5.4 Write BDAT size [LAST]", SLICE_LIT(""),
+		"BDAT that cannot be read: where the next command is cannot be known");
+}
+
 static void dispatch(struct smtp_server *server, struct slice line)
 {
 	size_t verb_end = slice_find(line, ' ');
@@ -292,6 +308,10 @@ static void dispatch(struct smtp_server *server, struct slice line)
 		return;
 	if (too_many_commands(server))
 		return;
+	if (command == NULL && announces_chunk(line)) {
+		refuse_odd_chunk(server);
+		return;
+	}
 	if (command == NULL) {
 		/* It may be a password that lost its AUTH: not shown. */
 		server_hint(server,
@@ -346,6 +366,8 @@ bool server_command(struct smtp_server *server)
 	server->secret_lent = auth;
 	if (frame != SMTP_FRAME_LINE)
 		server_long_line(server, frame, "500 5.5.2 Line too long");
+	else if (has_control(line) && announces_chunk(line))
+		refuse_odd_chunk(server);
 	else if (has_control(line)) {
 		server_hint(server, slice_has_byte(line, '\n')
 					    ? "the client ends its lines with LF alone"

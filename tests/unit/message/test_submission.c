@@ -197,6 +197,19 @@ static void e6_forged_results_go(void **state)
 	expect(fixture, header, want);
 }
 
+/* The line before it would be ours: a stranger writes nothing into our Received field. */
+static void e2_no_blank_before_the_first_field(void **state)
+{
+	struct fixture *fixture = *state;
+
+	expect_refused(fixture, " by mx.example\r\nFrom: a@b.example\r\n\r\n",
+		       SUBMISSION_HEADER_SYNTAX);
+	fixture->submission.fix = false;
+	expect_refused(fixture, " by mx.example\r\nFrom: a@b.example\r\n\r\n",
+		       SUBMISSION_HEADER_SYNTAX);
+	expect_refused(fixture, "\tby mx.example\r\n\r\n", SUBMISSION_HEADER_SYNTAX);
+}
+
 static void e1_e2_identities_are_checked(void **state)
 {
 	struct fixture *fixture = *state;
@@ -528,6 +541,7 @@ int main(void)
 		TEST(missing_is_added),
 		TEST(e7_blind_copies_go),
 		TEST(e6_forged_results_go),
+		TEST(e2_no_blank_before_the_first_field),
 		TEST(e1_e2_identities_are_checked),
 		TEST(without_login_received_only),
 		TEST(e3_trace_is_filtered),
