@@ -127,7 +127,7 @@ void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice
 	struct smtp_mail mail = {.terms = {.envid = SLICE_LIT(""), .auth = SLICE_LIT("")}};
 	const char *error = "501 5.5.4 Write MAIL FROM:<address>", *hint = "";
 	enum smtp_address_error wrong;
-	struct slice rest;
+	struct slice rest = SLICE_LIT("");
 
 	server->mail_refused = true;
 	if (take_label(&args, "FROM:")) {
@@ -161,7 +161,7 @@ void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice
 	struct smtp_rcpt rcpt = {.terms = {.orcpt = SLICE_LIT("")}};
 	const char *error = "501 5.5.4 Write RCPT TO:<address>";
 	enum smtp_address_error wrong;
-	struct slice rest;
+	struct slice rest = SLICE_LIT("");
 
 	if (transaction->chunked) {
 		server_refuse(server, "503 5.5.1 The message is under way already", line);
