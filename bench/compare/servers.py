@@ -86,7 +86,7 @@ class PosternServer(Server):
         rows = self.server.json("status")
         return "\n".join(f"{row['process']}: " + ", ".join(
             f"{k} {v}" for k, v in row.items() if (isinstance(v, int) and not isinstance(v, bool) or k.startswith("per_"))
-            and k not in ("pid", "uptime_s", "restarts", "free_bytes")) for row in rows if row["process"] in ("auth", "queue", "relay"))
+            and k not in ("pid", "uptime_s", "restarts", "free_bytes")) for row in rows if row["process"] in ("auth", "queue", "relay") and "pid" in row)
 
     def stop(self):
         try:

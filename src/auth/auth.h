@@ -4,7 +4,8 @@
  * verifiers; it never talks to the network.
  *
  *	front.c      channels to smtpd: reads its messages, holds its logins and grants
- *	login.c      one AUTH command: exchange, verification, grant
+ *	login.c      one AUTH command: the exchange; login_verify.c whether it is true,
+ *	             login_grant.c how it ends
  *	mechanism.c  the SASL exchange, without I/O
  *	verify.c     names and passwords against the store, on threads
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago

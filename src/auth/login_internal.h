@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One AUTH command inside auth, and what its three parts call of each other: login.c has the
+ * exchange with the client, login_verify.c finds out whether it is true, login_grant.c ends it,
+ * well or badly. A login is freed by whoever ends it; nothing may touch it after that.
+ */
+#ifndef POSTERN_AUTH_LOGIN_INTERNAL_H
+#define POSTERN_AUTH_LOGIN_INTERNAL_H
+
+#include "base/hash.h"
+#include "ipc/message.h"
+#include "store/accounts.h"
+
+struct exchange;
+struct front;
+struct grant;
+struct login;
+struct verify_job;
+
+enum login_state { LOGIN_EXCHANGING, LOGIN_VERIFYING, LOGIN_GRANTING };
+
+struct login {
+	UT_hash_handle hh; /* in front->logins, by session */
+	uint64_t session;
+	struct front *front;
+	enum login_state state;
+	struct exchange *exchange;
+	struct verify_job *job; /* with a thread, or waiting for one */
+	unsigned runs;          /* of the job */
+	uint64_t changes;       /* auth->changes when the job began */
+	struct grant *grant;    /* that queue has not acknowledged yet */
+	char name[ACCOUNT_NAME_MAX + 1];
+	char account[ACCOUNT_NAME_MAX + 1];
+	char address[ACCOUNT_NAME_MAX + 1];
+	uint64_t message_size; /* of the account */
+	struct ipc_list_builder senders;
+};
+
+/* A reply to AUTH that is not 235 (RFC 4954 section 6). */
+struct login_refusal {
+	uint16_t code;
+	const char *status;
+	const char *text;
+};
+
+extern const struct login_refusal LOGIN_INVALID, LOGIN_UNAVAILABLE, LOGIN_NEEDS_TLS, LOGIN_UNKNOWN;
+
+void login_free(struct login *login);
+
+/*
+ * The one way out for those who do not get in: reply and reason go to smtpd, which logs them.
+ * login_refuse is for an AUTH command that never became a login; account may be empty.
+ */
+void login_fail(struct login *login, const struct login_refusal *refusal, const char *reason);
+void login_refuse(struct front *front, uint64_t session, const struct login_refusal *refusal,
+		  struct slice account, const char *reason);
+
+/* The exchange has brought a name and a password: ends in login_fail or login_succeed. */
+void login_verify(struct login *login);
+
+/* Who it is has been proven: asks queue to hold the grant, and then tells smtpd. */
+void login_succeed(struct login *login, const struct account *account);
+
+#endif
