@@ -82,7 +82,9 @@ def pytest(name, stage, paths, timeout):
     report.unlink(missing_ok=True)
     environment = {**os.environ, **SANITIZER_ENV, "POSTERN_BUILD": str(stage), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
+        # A file of tests stays together: its tests may share a server.
         done = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                               "--numprocesses", str(os.cpu_count() + 1), "--dist", "loadfile",
                                f"--junitxml={report}", *map(str, paths)], env=environment,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
                               check=False)

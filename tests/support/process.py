@@ -2,6 +2,7 @@
 """Processes that a test starts: each in a session of its own, stopped by its own id, never by name."""
 import atexit
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -28,16 +29,37 @@ def wait_for(condition, what, seconds=PATIENCE, pause=0.02):
         time.sleep(pause)
 
 
+def _port_range():
+    """
+    Ports below those that the kernel hands out by itself, or a connection that somebody makes meanwhile could get
+    one; and of these a part for each process of a parallel run.
+    """
+    first, last = 10000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if last - first < 2000:
+        first, last = 49152, 65536
+    share = (last - first) // 8
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    return range(first + mine * share, first + (mine + 1) * share)
+
+
 def free_ports(count):
     """Ports of 127.0.0.1 that nobody has at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
+    sockets = []
     try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
+        for port in random.sample(_port_range(), 500):
+            s = socket.socket()
+            sockets.append(s)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                sockets.pop().close()
+            if len(sockets) == count:
+                return [s.getsockname()[1] for s in sockets]
     finally:
         for s in sockets:
             s.close()
+    raise AssertionError(f"there are no {count} free ports")
 
 
 def answers(port, greeting=b"220", host="127.0.0.1"):
