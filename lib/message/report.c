@@ -3,7 +3,10 @@
  * A report in three parts (RFC 6522, 3464, 6533): words for people, fields for programs, the
  * header of the message or all of it. All that others chose (addresses, the remote server's words,
  * the old header) passes a filter and a bound, so that it can end no field, no part and no line
- * (threats H2). The result is 7-bit, with no line over 998 bytes, but for what report_form tells.
+ * (threats H2). The result is 7-bit, with no line over 998 bytes, but for what report_form tells:
+ * only the mailbox that the report goes to decides whether it needs SMTPUTF8. To one in ASCII UTF-8
+ * goes as quoted-printable, which the types of RFC 6532 and 6533 allow, and addresses of the fields
+ * in their form for ASCII.
  */
 #include "message/report.h"
 
@@ -62,7 +65,7 @@ void report_put_clean(struct report_writer *writer, struct slice text, size_t ma
 	size_t used = 0;
 
 	text = slice_head(text, max < sizeof(clean) ? max : sizeof(clean));
-	if (!writer->form.utf8) {
+	if (!writer->wide) {
 		put_ascii(writer, text);
 		return;
 	}
@@ -138,18 +141,29 @@ static bool any_failed(const struct report *report)
 	return false;
 }
 
+static bool wide_header(const struct report *report)
+{
+	return report->utf8 && !utf8_is_ascii(slice_head(header_of(report), REPORT_HEADER_MAX));
+}
+
+static bool wide_address(const struct report *report)
+{
+	for (size_t i = 0; i < report->recipient_count; i++) {
+		if (!utf8_is_ascii(report->recipients[i].address))
+			return true;
+	}
+	return false;
+}
+
 struct report_form report_form(const struct report *report)
 {
 	struct report_form form = {.utf8 = !utf8_is_ascii(report->to)};
-	struct slice header = slice_head(header_of(report), REPORT_HEADER_MAX);
+	bool quoted = !form.utf8 && wide_header(report);
+	size_t len = quoted ? report_quoted_len(report->message) : report->message.len;
 
-	for (size_t i = 0; i < report->recipient_count; i++)
-		form.utf8 = form.utf8 || !utf8_is_ascii(report->recipients[i].address);
-	form.utf8 = form.utf8 || (report->utf8 && !utf8_is_ascii(header));
 	/* RET is about failures only (RFC 3461 4.3). */
-	form.full = report->full && report->whole && report->message.len <= REPORT_FULL_MAX &&
-		    any_failed(report);
-	form.eight_bit = form.utf8 || (form.full && !utf8_is_ascii(report->message));
+	form.full = report->full && report->whole && len <= REPORT_FULL_MAX && any_failed(report);
+	form.eight_bit = form.utf8 || (form.full && !quoted && !utf8_is_ascii(report->message));
 	return form;
 }
 
@@ -204,17 +218,34 @@ static void put_top(struct report_writer *writer)
 }
 
 void report_put_part(struct report_writer *writer, const char *type, const char *description,
-		     bool eight_bit)
+		     enum report_encoding encoding)
 {
 	report_put(writer, "--");
 	report_put(writer, writer->boundary);
 	report_put(writer, "\r\nContent-Description: ");
 	report_put(writer, description);
-	if (eight_bit)
+	if (encoding == REPORT_8BIT)
 		report_put(writer, "\r\nContent-Transfer-Encoding: 8bit");
+	else if (encoding == REPORT_QUOTED)
+		report_put(writer, "\r\nContent-Transfer-Encoding: quoted-printable");
 	report_put(writer, "\r\nContent-Type: ");
 	report_put(writer, type);
 	report_put(writer, "\r\n\r\n");
+}
+
+/* What put prints, so that UTF-8 may be in it. */
+static void put_quoted(struct report_writer *writer, void (*put)(struct report_writer *writer))
+{
+	struct buf plain, *out = writer->out;
+
+	buf_init(&plain, out->max);
+	writer->out = &plain;
+	writer->wide = true;
+	put(writer);
+	writer->out = out;
+	writer->wide = false;
+	report_put_quoted(writer, buf_data(&plain));
+	buf_release(&plain);
 }
 
 /* ---- for people -------------------------------------------------------------------------- */
@@ -286,17 +317,13 @@ static void put_until(struct report_writer *writer)
 	report_put(writer, ".");
 }
 
-static void put_for_people(struct report_writer *writer)
+static void put_person_text(struct report_writer *writer)
 {
 	const struct report *report = writer->report;
 	size_t shown =
 		report->recipient_count < REPORT_LISTED ? report->recipient_count : REPORT_LISTED;
 	char more[80];
 
-	report_put_part(writer,
-			writer->form.utf8 ? "text/plain; charset=utf-8"
-					  : "text/plain; charset=us-ascii",
-			"Notification", writer->form.utf8);
 	report_put(writer, "This is the mail system at ");
 	report_put_clean(writer, slice_str(report->hostname), 255);
 	report_put(writer, ".\r\n\r\n");
@@ -317,14 +344,28 @@ static void put_for_people(struct report_writer *writer)
 	}
 }
 
+static void put_for_people(struct report_writer *writer)
+{
+	bool wide = writer->form.utf8 || wide_address(writer->report);
+	bool quoted = wide && !writer->form.utf8;
+
+	report_put_part(writer, wide ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
+			"Notification",
+			quoted ? REPORT_QUOTED
+			: wide ? REPORT_8BIT
+			       : REPORT_7BIT);
+	if (quoted)
+		put_quoted(writer, put_person_text);
+	else
+		put_person_text(writer);
+}
+
 /* ---- the message ------------------------------------------------------------------------- */
 /* As it came: its lines are CRLF lines since it was taken in. */
-static void put_whole(struct report_writer *writer)
+static void put_whole_text(struct report_writer *writer)
 {
 	struct slice message = writer->report->message;
 
-	report_put_part(writer, writer->form.utf8 ? "message/global" : "message/rfc822",
-			"Undelivered message", writer->form.eight_bit);
 	if (writer->err == ERR_OK)
 		writer->err = buf_append_slice(writer->out, message);
 	if (message.len < 2 || message.ptr[message.len - 1] != '\n')
@@ -332,24 +373,51 @@ static void put_whole(struct report_writer *writer)
 }
 
 /* The old header, by lines: each is filtered and cut for itself. */
-static void put_old_header(struct report_writer *writer)
+static void put_header_text(struct report_writer *writer)
 {
+	bool quoted = writer->wide && !writer->form.utf8;
 	struct slice rest = slice_head(header_of(writer->report), REPORT_HEADER_MAX);
+	size_t left = REPORT_HEADER_MAX, cost;
 	struct slice line;
 
-	report_put_part(writer,
-			writer->form.utf8 ? "message/global-headers" : "text/rfc822-headers",
-			any_failed(writer->report) ? "Header of the undelivered message"
-						   : "Header of the message",
-			writer->form.utf8);
 	while (slice_split(&rest, '\n', &line)) {
 		if (line.len > 0 && line.ptr[line.len - 1] == '\r')
 			line.len--;
-		if (line.len == 0)
+		cost = (quoted ? report_quoted_len(line) : line.len) + 2;
+		if (line.len == 0 || cost > left)
 			break;
+		left -= cost;
 		report_put_clean(writer, line, REPORT_LINE_MAX);
 		report_put(writer, "\r\n");
 	}
+}
+
+static void put_message(struct report_writer *writer)
+{
+	const struct report *report = writer->report;
+	struct report_form form = writer->form;
+	bool quoted = !form.utf8 && wide_header(report);
+	bool global = form.utf8 || quoted;
+
+	if (form.full)
+		report_put_part(writer, global ? "message/global" : "message/rfc822",
+				"Undelivered message",
+				quoted           ? REPORT_QUOTED
+				: form.eight_bit ? REPORT_8BIT
+						 : REPORT_7BIT);
+	else
+		report_put_part(writer, global ? "message/global-headers" : "text/rfc822-headers",
+				any_failed(report) ? "Header of the undelivered message"
+						   : "Header of the message",
+				quoted      ? REPORT_QUOTED
+				: form.utf8 ? REPORT_8BIT
+					    : REPORT_7BIT);
+	if (quoted)
+		put_quoted(writer, form.full ? put_whole_text : put_header_text);
+	else if (form.full)
+		put_whole_text(writer);
+	else
+		put_header_text(writer);
 }
 
 static bool occurs(const struct report *report, struct slice text)
@@ -386,14 +454,12 @@ enum err report_print(const struct report *report, struct buf *out)
 	struct report_writer writer = {.report = report, .form = report_form(report), .out = out};
 	size_t before = buf_len(out);
 
+	writer.wide = writer.form.utf8;
 	choose_boundary(&writer);
 	put_top(&writer);
 	put_for_people(&writer);
 	report_put_fields(&writer);
-	if (writer.form.full)
-		put_whole(&writer);
-	else
-		put_old_header(&writer);
+	put_message(&writer);
 	report_put(&writer, "\r\n--");
 	report_put(&writer, writer.boundary);
 	report_put(&writer, "--\r\n");

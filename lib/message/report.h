@@ -47,13 +47,14 @@ struct report {
 
 /* What comes out, and so what it takes to send it. */
 struct report_form {
-	bool utf8;      /* addresses or header fields are UTF-8: SMTPUTF8 */
+	bool utf8;      /* it goes to an address that is not ASCII: SMTPUTF8 */
 	bool eight_bit; /* bytes above 127: 8BITMIME */
 	bool full;      /* the message is in it whole */
 };
 
 enum {
-	/* A message larger than that comes back as its header (a report stays below 64 KiB). */
+	/* A message larger than that, as it goes out, comes back as its header (a report stays
+	 * below 64 KiB). */
 	REPORT_FULL_MAX = 40 * 1024,
 };
 

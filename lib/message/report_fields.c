@@ -117,8 +117,16 @@ static struct slice status_of(const struct report_recipient *recipient)
 	}
 }
 
-/* A utf-8 address in the form for ASCII (RFC 6533 3); empty if that is too long for a line. */
-static void embed(struct slice text, struct buf *out)
+static bool is_special(char c)
+{
+	return c == '\\' || c == '+' || c == '=' || c == ' ';
+}
+
+/*
+ * A utf-8 address in the form for ASCII (utf-8-addr-xtext of RFC 6533 3); empty if that is too long
+ * for a line. plain: it is as it stands in the envelope, with nothing in it embedded yet.
+ */
+static void embed(struct slice text, bool plain, struct buf *out)
 {
 	enum err err = ERR_OK;
 	uint32_t code;
@@ -128,7 +136,7 @@ static void embed(struct slice text, struct buf *out)
 		len = utf8_next(text, &code);
 		if (len == 0)
 			err = ERR_SYNTAX;
-		else if (len == 1)
+		else if (len == 1 && !(plain && is_special(text.ptr[0])))
 			err = buf_append_byte(out, text.ptr[0]);
 		else
 			err = buf_printf(out, "\\x{%X}", (unsigned)code);
@@ -153,7 +161,7 @@ static void put_original(struct report_writer *writer, struct slice orcpt)
 	if (!utf8 || writer->form.utf8) {
 		address = decode(address, utf8, decoded);
 	} else {
-		embed(address, &ascii);
+		embed(address, false, &ascii);
 		address = buf_data(&ascii);
 	}
 	if (address.len != 0) {
@@ -163,6 +171,24 @@ static void put_original(struct report_writer *writer, struct slice orcpt)
 		report_put_clean(writer, address, REPORT_LINE_MAX - 100);
 		report_put(writer, "\r\n");
 	}
+	buf_release(&ascii);
+}
+
+/* RFC 3464 2.3.2. */
+static void put_final(struct report_writer *writer, struct slice address)
+{
+	struct buf ascii;
+
+	report_put(writer, "Final-Recipient: ");
+	report_put(writer, utf8_is_ascii(address) ? "rfc822; " : "utf-8; ");
+	buf_init(&ascii, REPORT_LINE_MAX - 100);
+	if (!writer->form.utf8 && !utf8_is_ascii(address)) {
+		embed(address, true, &ascii);
+		if (buf_len(&ascii) != 0)
+			address = buf_data(&ascii);
+	}
+	report_put_clean(writer, address, REPORT_LINE_MAX - 100);
+	report_put(writer, "\r\n");
 	buf_release(&ascii);
 }
 
@@ -203,13 +229,10 @@ static void put_date(struct report_writer *writer, const char *name, int64_t wal
 
 static void put_recipient(struct report_writer *writer, const struct report_recipient *recipient)
 {
-	bool utf8 = !utf8_is_ascii(recipient->address);
-
 	report_put(writer, "\r\n");
 	put_original(writer, recipient->orcpt);
-	report_put(writer, utf8 ? "Final-Recipient: utf-8; " : "Final-Recipient: rfc822; ");
-	report_put_clean(writer, recipient->address, 512);
-	report_put(writer, "\r\nAction: ");
+	put_final(writer, recipient->address);
+	report_put(writer, "Action: ");
 	report_put(writer, action_name(recipient->action));
 	report_put(writer, "\r\n");
 	put_field(writer, "Status", status_of(recipient));
@@ -231,7 +254,7 @@ void report_put_fields(struct report_writer *writer)
 	report_put_part(writer,
 			writer->form.utf8 ? "message/global-delivery-status"
 					  : "message/delivery-status",
-			"Delivery report", writer->form.utf8);
+			"Delivery report", writer->form.utf8 ? REPORT_8BIT : REPORT_7BIT);
 	report_put(writer, "Reporting-MTA: dns; ");
 	report_put_clean(writer, slice_str(report->hostname), 255);
 	report_put(writer, "\r\n");

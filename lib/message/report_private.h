@@ -6,7 +6,7 @@
 #include "message/report.h"
 
 enum {
-	REPORT_HEADER_MAX = 32 * 1024, /* quoted of the old header */
+	REPORT_HEADER_MAX = 32 * 1024, /* of the old header, as it goes out */
 	REPORT_LINE_MAX = 900,         /* of a quoted line; RFC 5322 2.1.1 allows 998 */
 	REPORT_WORDS_LINES = 10,       /* of the remote server's words, per recipient */
 	REPORT_WORDS_LINE = 512,
@@ -20,21 +20,28 @@ struct report_writer {
 	const struct report *report;
 	struct report_form form;
 	struct buf *out;
+	bool wide; /* UTF-8 may go into what is printed now */
 	enum err err;
 	char boundary[48];
 };
 
+enum report_encoding { REPORT_7BIT, REPORT_8BIT, REPORT_QUOTED };
+
 void report_put(struct report_writer *writer, const char *text);
-/* At most max bytes of untrusted text: printable ASCII, and UTF-8 in a form that has it. */
+/* At most max bytes of untrusted text: printable ASCII, and UTF-8 where it may stand. */
 void report_put_clean(struct report_writer *writer, struct slice text, size_t max);
 /*
  * The remote server's words on folded lines: each begins with indent, words are cut at blanks
  * where that is possible.
  */
 void report_put_words(struct report_writer *writer, struct slice text, const char *indent);
-/* Starts a part. encoding: NULL if it is 7-bit. */
+/* Starts a part. */
 void report_put_part(struct report_writer *writer, const char *type, const char *description,
-		     bool eight_bit);
+		     enum report_encoding encoding);
+/* The text, any bytes with CRLF line ends, as quoted-printable (RFC 2045 6.7). */
+void report_put_quoted(struct report_writer *writer, struct slice text);
+/* At most so many bytes come of it. */
+size_t report_quoted_len(struct slice text);
 /* The part for programs. */
 void report_put_fields(struct report_writer *writer);
 

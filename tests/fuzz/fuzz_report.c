@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A report made of what others said (threats H2). Input: records for the recipient's address,
- * ORCPT, its kind (first byte: 2 bits the action, 4 SMTPUTF8, 8 RET=FULL), the server's words, its
- * name, ENVID, and the message. What comes out has whole line ends, no NUL, short lines and the
- * parts it should have.
+ * ORCPT, its kind (first byte: 2 bits the action, 4 SMTPUTF8, 8 RET=FULL, 16 goes to an address in
+ * UTF-8), the server's words, its name, ENVID, and the message. What comes out has whole line ends,
+ * no NUL, short lines, the parts it should have, and bytes above ASCII only if it is said.
  */
 #include "message/report.h"
 
@@ -23,12 +23,13 @@ static unsigned count(struct slice text, struct slice what)
 	return found;
 }
 
-static void check(struct slice text, struct slice quoted)
+static void check(struct slice text, struct slice quoted, bool eight_bit)
 {
 	size_t line = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
 		HOLDS(text.ptr[i] != '\0' || slice_has_byte(quoted, '\0'));
+		HOLDS(eight_bit || (unsigned char)text.ptr[i] < 0x80);
 		if (text.ptr[i] == '\n') {
 			HOLDS(i > 0 && text.ptr[i - 1] == '\r');
 			line = 0;
@@ -74,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					      .code = 550};
 	report = (struct report){.hostname = "mail.example.org",
 				 .id = SLICE_LIT("1-2"),
-				 .to = SLICE_LIT("alice@example.org"),
+				 .to = (kind & 16) != 0 ? SLICE_LIT("\xc3\xa4nn@example.org")
+							: SLICE_LIT("alice@example.org"),
 				 .envid = parts[5],
 				 .arrived = 1700000000000,
 				 .wall = 1700000100000,
@@ -88,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				 .full = (kind & 8) != 0 && whole_lines(parts[6])};
 	buf_init(&out, ROOM);
 	HOLDS(report_print(&report, &out) == ERR_OK);
-	check(buf_data(&out), parts[6]);
+	check(buf_data(&out), parts[6], report_form(&report).eight_bit);
 	buf_release(&out);
 	return 0;
 }

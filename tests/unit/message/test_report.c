@@ -207,7 +207,7 @@ static void full_leaves_nothing(void **state)
 	buf_release(&out);
 }
 
-/* RFC 6533: an address in UTF-8 makes all of it global; ORCPT is told in characters. */
+/* RFC 6533: to an address in UTF-8 all of it is global; ORCPT is told in characters. */
 static void utf8_is_told_in_utf8(void **state)
 {
 	struct report report = example();
@@ -215,6 +215,7 @@ static void utf8_is_told_in_utf8(void **state)
 	struct buf out;
 
 	(void)state;
+	report.to = SLICE_LIT("\xc3\xa4nn@example.org");
 	recipients[0].address = SLICE_LIT("b\xc3\xb6\x62@example.net");
 	recipients[0].orcpt = SLICE_LIT("utf-8;b\\x{F6}b+2Bx@example.net");
 	report.utf8 = true;
@@ -223,6 +224,7 @@ static void utf8_is_told_in_utf8(void **state)
 	assert_true(form.utf8 && form.eight_bit && !form.full);
 	buf_init(&out, 1 << 20);
 	assert_int_equal(report_print(&report, &out), ERR_OK);
+	assert_true(contains(&out, "To: <\xc3\xa4nn@example.org>\r\n"));
 	assert_true(contains(&out, "report-type=global-delivery-status;"));
 	assert_true(contains(&out, "Content-Type: message/global-delivery-status\r\n"));
 	assert_true(contains(&out, "Final-Recipient: utf-8; b\xc3\xb6\x62@example.net\r\n"));
@@ -230,17 +232,87 @@ static void utf8_is_told_in_utf8(void **state)
 	assert_true(contains(&out, "Content-Type: message/global-headers\r\n"));
 	assert_true(contains(&out, "Subject: gr\xc3\xbc\xc3\x9f\x65 ?\r\n"));
 	buf_release(&out);
-	/* Plain addresses and header: nobody need have SMTPUTF8 to get it. */
+}
+
+/* Who has an address in ASCII may be behind a server that takes nothing else. */
+static void utf8_to_a_plain_mailbox(void **state)
+{
+	struct report report = example();
+	struct report_form form;
+	struct buf out;
+
+	(void)state;
+	recipients[0].address = SLICE_LIT("b\xc3\xb6+=\\@\xf0\x9f\x98\x80.example");
+	report.utf8 = true;
+	report.message = SLICE_LIT("Subject: gr\xc3\xbc\xc3\x9f\x65= \r\n\r\ngr\xc3\xbc\r\n");
+	form = report_form(&report);
+	assert_false(form.utf8 || form.eight_bit || form.full);
+	print(&report, &out); /* looks for bytes above ASCII */
+	assert_true(contains(&out, "report-type=delivery-status;"));
+	assert_true(contains(&out, "Content-Type: message/delivery-status\r\n"));
+	assert_true(contains(&out, "Final-Recipient: utf-8; "
+				   "b\\x{F6}\\x{2B}\\x{3D}\\x{5C}@\\x{1F600}.example\r\n"));
+	assert_true(contains(&out, "Content-Transfer-Encoding: quoted-printable\r\n"
+				   "Content-Type: text/plain; charset=utf-8\r\n"));
+	assert_true(contains(&out, "\r\n  <b=C3=B6+=3D\\@=F0=9F=98=80.example>\r\n"));
+	assert_true(contains(&out, "Content-Transfer-Encoding: quoted-printable\r\n"
+				   "Content-Type: message/global-headers\r\n\r\n"
+				   "Subject: gr=C3=BC=C3=9Fe=3D=20\r\n"));
+	buf_release(&out);
+	report.full = report.whole = true;
+	form = report_form(&report);
+	assert_true(form.full && !form.utf8 && !form.eight_bit);
+	print(&report, &out);
+	assert_true(contains(&out, "Content-Type: message/global\r\n\r\n"
+				   "Subject: gr=C3=BC=C3=9Fe=3D=20\r\n\r\ngr=C3=BC\r\n"));
+	buf_release(&out);
+	/* Plain addresses and header. */
+	report.full = false;
 	recipients[0].address = SLICE_LIT("bob@example.net");
+	recipients[0].orcpt = SLICE_LIT("utf-8;b\\x{F6}b+2Bx@example.net");
 	report.message = SLICE_LIT("Subject: x\r\n\r\ngr\xc3\xbc\xc3\x9f\x65\r\n");
 	form = report_form(&report);
 	assert_false(form.utf8 || form.eight_bit);
 	print(&report, &out);
 	assert_true(contains(&out, "Original-Recipient: utf-8;b\\x{F6}b+2Bx@example.net\r\n"));
+	assert_true(contains(&out, "Content-Type: text/rfc822-headers\r\n"));
 	buf_release(&out);
 	recipients[0].orcpt = SLICE_LIT("utf-8;b\xc3\xb6\x62@\xf0\x9f\x98\x80.example");
 	print(&report, &out);
 	assert_true(contains(&out, "Original-Recipient: utf-8;b\\x{F6}b@\\x{1F600}.example\r\n"));
+	buf_release(&out);
+}
+
+/* Long words are broken within 76 columns, and a report stays within its bound. */
+static void h3_quoted_within_bounds(void **state)
+{
+	static char header[40000];
+	struct report report = example();
+	struct slice rest, line;
+	struct buf out;
+	size_t used = 0, quoted = 0;
+
+	(void)state;
+	while (used + 802 < sizeof(header)) {
+		memcpy(header + used, "X: ", 3);
+		for (size_t i = 3; i < 799; i += 2)
+			memcpy(header + used + i, "\xc3\xbc", 2);
+		memcpy(header + used + 799, "\r\n", 2);
+		used += 801;
+	}
+	report.utf8 = report.full = report.whole = true;
+	report.message = slice_of(header, used);
+	assert_true(used < REPORT_FULL_MAX && !report_form(&report).full);
+	print(&report, &out);
+	assert_true(buf_len(&out) < 64 * 1024);
+	rest = buf_data(&out);
+	while (slice_split(&rest, '\n', &line)) {
+		if (slice_search(line, SLICE_LIT("=C3=BC=C3=BC")) == line.len)
+			continue;
+		assert_true(line.len <= 77);
+		quoted++;
+	}
+	assert_true(quoted > 300);
 	buf_release(&out);
 }
 
@@ -304,6 +376,8 @@ int main(void)
 		cmocka_unit_test(boundary_is_absent),
 		cmocka_unit_test(full_leaves_nothing),
 		cmocka_unit_test(utf8_is_told_in_utf8),
+		cmocka_unit_test(utf8_to_a_plain_mailbox),
+		cmocka_unit_test(h3_quoted_within_bounds),
 		cmocka_unit_test(actions_have_their_status),
 		cmocka_unit_test(h3_whole_within_bounds),
 	};
