@@ -42,7 +42,7 @@ static bool parse(struct slice args, uint64_t *size_out, bool *last_out)
 }
 
 /* Why this chunk cannot be taken now; NULL: it can. */
-static const char *why_not(const struct smtp_server *server, uint64_t size)
+static const char *why_not(struct smtp_server *server, uint64_t size)
 {
 	const struct smtp_transaction *transaction = server->transaction;
 	uint64_t limit = server->options.message_size;
@@ -50,7 +50,7 @@ static const char *why_not(const struct smtp_server *server, uint64_t size)
 	if (transaction->recipients == 0)
 		return "554 5.5.1 No valid recipients";
 	if (limit != 0 && (size > limit || transaction->size > limit - size))
-		return SERVER_TOO_LARGE;
+		return server_too_large(server);
 	return NULL;
 }
 

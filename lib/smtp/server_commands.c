@@ -54,8 +54,12 @@ static void cmd_help(struct smtp_server *server, struct slice args, struct slice
 	(void)args;
 	(void)line;
 	server_say(server, "214-2.0.0 postern, a server for sending mail. Its commands:");
-	server_say(server, "214-2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY "
-			   "ETRN HELP QUIT");
+	if ((server->options.extensions & SMTP_EXT_ETRN) != 0)
+		server_say(server, "214-2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET "
+				   "NOOP VRFY ETRN HELP QUIT");
+	else
+		server_say(server, "214-2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET "
+				   "NOOP VRFY HELP QUIT");
 	server_say(server, "214-2.0.0 A message: EHLO, STARTTLS, EHLO, AUTH, MAIL, RCPT, DATA");
 	buf_printf(&server->out, "214 2.0.0 Questions go to postmaster@%s\r\n",
 		   server->options.hostname);

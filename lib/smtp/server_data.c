@@ -72,7 +72,7 @@ void server_body_text(struct smtp_server *server, struct slice text,
 		return;
 	if (limit != 0 && text.len > room) {
 		text = slice_head(text, room);
-		server_drop_body(server, SERVER_TOO_LARGE, false);
+		server_drop_body(server, server_too_large(server), false);
 	} else if (server->framer.long_text_line) {
 		server_drop_body(server,
 				 server->framer.line_max == SMTP_TEXT_LINE_STRICT

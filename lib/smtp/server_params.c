@@ -66,6 +66,19 @@ static const char *too_large(struct smtp_server *server, uint64_t size)
 	return server->refusal_text;
 }
 
+const char *server_too_large(struct smtp_server *server)
+{
+	struct buf text;
+
+	buf_init(&text, sizeof(server->too_large) - 1);
+	buf_append_str(&text, "552 5.3.4 The message is larger than ");
+	print_size(&text, server->options.message_size);
+	buf_append_str(&text, ", which is the limit (attachments grow by a third in mail)");
+	(void)slice_copy(buf_data(&text), server->too_large, sizeof(server->too_large));
+	buf_release(&text);
+	return server->too_large;
+}
+
 static const char *take_size(const struct taking *taking, struct slice value)
 {
 	uint64_t limit = taking->server->options.message_size;

@@ -19,8 +19,6 @@
 #include "smtp/framer.h"
 #include "smtp/server.h"
 
-#define SERVER_TOO_LARGE "552 5.3.4 The message is larger than this server takes"
-
 enum {
 	SMTP_MECHANISM_MAX = 20,      /* RFC 4422 3.1 */
 	SMTP_OUTPUT_STOP = 64 * 1024, /* unsent output at which no more commands are done */
@@ -91,6 +89,7 @@ struct smtp_server {
 	const char *refusal; /* of PENDING_REFUSED */
 	const char *hint;    /* of PENDING_REFUSED; constant */
 	char *refusal_text;  /* what refusal points to, if that is no constant */
+	char too_large[128]; /* what a message that turned out too large is told */
 	char *chunk_refusal; /* BDAT: the reply at the end of the chunk; NULL: none */
 	int64_t wall;        /* ms since 1970; 0: never told */
 	char *close_reason;  /* of PENDING_CLOSE */
@@ -157,6 +156,8 @@ void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice
  */
 const char *server_take_params(struct smtp_server *server, struct slice rest,
 			       struct smtp_mail *mail, struct smtp_rcpt *rcpt);
+/* The refusal of a message that turned out too large; stays until the limit is another one. */
+const char *server_too_large(struct smtp_server *server);
 
 /* ---- server_auth.c */
 void server_cmd_auth(struct smtp_server *server, struct slice args, struct slice line);
