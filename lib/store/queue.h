@@ -342,8 +342,9 @@ enum err queue_reader_deadlines(struct queue_reader *reader, struct queue_deadli
 				int64_t now, size_t max, struct queue_deadline *deadlines_out,
 				size_t *count_out, int64_t *next_out);
 /*
- * Of the destination of this name: its number (0: there is none), how many recipients wait there
- * that nobody holds, and up to max rows that were deferred and are due after now.
+ * Of the destination of this name: its number (0: there is none), how many recipients are due there
+ * now or were deferred, and up to max rows that were deferred and are due after now. What an
+ * operator holds, what waits for its release and what is uncertain is due later, and not counted.
  */
 enum err queue_reader_place(struct queue_reader *reader, struct slice name, int64_t now, size_t max,
 			    int64_t *destination_out, uint64_t *waiting_out,

@@ -37,7 +37,8 @@ static const char *const sql[READ_STATEMENT_END] = {
 	[READ_PLACE_ROWS] = "SELECT " ROW_COLUMNS " FROM recipient WHERE destination=?1",
 	[READ_DEADLINES] = "SELECT at, key FROM deadline WHERE (at, key) > (?1, ?2)"
 			   " ORDER BY at, key LIMIT ?3",
-	[READ_PLACE_COUNT] = "SELECT count(*) FROM recipient WHERE destination=?1 AND state<>3",
+	[READ_PLACE_COUNT] =
+		"SELECT count(*) FROM recipient WHERE destination=?1 AND (due<=?2 OR state=1)",
 	[READ_PLACE_LATER] =
 		("SELECT " ROW_COLUMNS " FROM recipient WHERE destination=?1 AND due>?2"
 		 " AND state=1 ORDER BY due, key, n LIMIT ?3"),

@@ -193,6 +193,7 @@ static enum err place_rows(struct queue_reader *reader, int64_t destination, int
 	enum err err;
 
 	sqlite3_bind_int64(s, 1, destination);
+	sqlite3_bind_int64(s, 2, now);
 	if ((err = queue_db_row(s)) == ERR_OK)
 		*waiting_out = (uint64_t)sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);

@@ -267,9 +267,9 @@ static void on_wake(void *arg)
 	(void)arg; /* the hook does it */
 }
 
-void deliveries_try_again(struct deliveries *deliveries)
+void deliveries_try_again(struct deliveries *deliveries, struct slice domain)
 {
-	const struct msg_try_again msg = {.asked = os_wall_ms()};
+	const struct msg_try_again msg = {.destination = domain};
 
 	if (deliveries->relay != NULL)
 		(void)channel_send(deliveries->relay, IPC_TRY_AGAIN, &msg);

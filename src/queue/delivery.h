@@ -68,8 +68,9 @@ void deliveries_withdraw(struct deliveries *deliveries, int64_t destination, uin
 /* Recipient n of it was dropped: a result that is on its way, or being settled, makes no report. */
 void deliveries_dropped(struct deliveries *deliveries, int64_t destination, uint64_t key,
 			uint32_t n);
-/* What is woken next is to be tried even where relay holds the server for down. */
-void deliveries_try_again(struct deliveries *deliveries);
+/* What is woken next for this domain, "" for all, is tried even where relay holds the server for
+ * down. */
+void deliveries_try_again(struct deliveries *deliveries, struct slice domain);
 /* Looks for something to do at the end of this iteration. */
 void deliveries_poke(struct deliveries *deliveries);
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "etrn.h"
 
+#include <string.h>
+#include <utlist.h>
+
+#include "base/hash.h"
 #include "base/mem.h"
 #include "delivery.h"
 #include "intake.h"
 #include "os/log.h"
+#include "os/loop.h"
 #include "os/os.h"
 #include "os/worker.h"
 #include "queue.h"
@@ -12,9 +17,24 @@
 
 enum {
 	PAGE = 500, /* rows changed in one commit */
+	EVERY_MS = 60000,
+	RECENT_MAX = 4096, /* domains tried within that time */
+	CODE_RECENT = 250,
 	CODE_STARTED = 253,
 	CODE_NOTHING = 251,
 	CODE_UNABLE = 458,
+};
+
+struct recent {
+	UT_hash_handle hh;
+	struct recent *prev, *next; /* oldest first */
+	int64_t until;              /* the loop's time */
+	size_t len;
+	char name[];
+};
+
+struct etrns {
+	struct recent *table, *list;
 };
 
 struct etrn {
@@ -31,6 +51,57 @@ struct etrn {
 	char name[QUEUE_NAME_MAX];
 };
 
+/* ---- what was tried a moment ago --------------------------------------------------------- */
+static void forget(struct etrns *etrns, struct recent *recent)
+{
+	HASH_DEL(etrns->table, recent);
+	DL_DELETE(etrns->list, recent);
+	mem_free(recent);
+}
+
+static struct recent *find(const struct etrns *etrns, const struct etrn *etrn)
+{
+	struct recent *recent;
+
+	HASH_FIND(hh, etrns->table, etrn->name, etrn->name_len, recent);
+	return recent;
+}
+
+/* 0: it may be tried, and is remembered; else the code to answer. */
+static uint16_t remember(struct etrns *etrns, const struct etrn *etrn, int64_t now)
+{
+	struct recent *recent;
+
+	while (etrns->list != NULL && etrns->list->until <= now)
+		forget(etrns, etrns->list);
+	if (find(etrns, etrn) != NULL)
+		return CODE_RECENT;
+	if (HASH_COUNT(etrns->table) == RECENT_MAX)
+		return CODE_UNABLE;
+	recent = mem_alloc(sizeof(*recent) + etrn->name_len);
+	recent->until = now + EVERY_MS;
+	recent->len = etrn->name_len;
+	memcpy(recent->name, etrn->name, etrn->name_len);
+	HASH_ADD(hh, etrns->table, name, recent->len, recent);
+	DL_APPEND(etrns->list, recent);
+	return 0;
+}
+
+struct etrns *etrns_new(void)
+{
+	return mem_alloc(sizeof(struct etrns));
+}
+
+void etrns_free(struct etrns **etrns)
+{
+	if (*etrns == NULL)
+		return;
+	while ((*etrns)->list != NULL)
+		forget(*etrns, (*etrns)->list);
+	MEM_FREE(*etrns);
+}
+
+/* ---- one request ------------------------------------------------------------------------- */
 static void etrn_free(struct etrn *etrn)
 {
 	front_etrn_end(&etrn->front);
@@ -61,7 +132,7 @@ static void changed(void *arg, enum err err)
 	struct etrn *etrn = arg;
 
 	(void)err;
-	deliveries_try_again(etrn->queue->deliveries);
+	deliveries_try_again(etrn->queue->deliveries, slice_of(etrn->name, etrn->name_len));
 	dispatch_wake(deliveries_dispatch(etrn->queue->deliveries), etrn->destination, etrn->now);
 	deliveries_poke(etrn->queue->deliveries);
 	/* Those that were moved are due now: the next page begins behind them. */
@@ -79,6 +150,10 @@ static void done(void *arg)
 	if (etrn->err == ERR_CORRUPT)
 		queue_damaged(etrn->queue, "looking for a domain's mail");
 	if (etrn->err != ERR_OK || etrn->waiting == 0) {
+		struct recent *recent = find(etrn->queue->etrns, etrn);
+
+		if (!etrn->answered && recent != NULL)
+			forget(etrn->queue->etrns, recent); /* nothing was tried */
 		answer(etrn, etrn->err != ERR_OK ? CODE_UNABLE : CODE_NOTHING);
 		etrn_free(etrn);
 		return;
@@ -106,6 +181,7 @@ static void done(void *arg)
 enum err etrn_start(struct queue *queue, struct front *front, uint64_t session, struct slice domain)
 {
 	struct etrn *etrn;
+	uint16_t code;
 
 	if (domain.len == 0 || domain.len > QUEUE_NAME_MAX)
 		return ERR_RANGE;
@@ -117,6 +193,12 @@ enum err etrn_start(struct queue *queue, struct front *front, uint64_t session, 
 	etrn->name_len = domain.len;
 	for (size_t i = 0; i < domain.len; i++)
 		etrn->name[i] = ascii_lower(domain.ptr[i]);
+	code = remember(queue->etrns, etrn, loop_now(queue->loop));
+	if (code != 0) {
+		answer(etrn, code);
+		etrn_free(etrn);
+		return ERR_OK;
+	}
 	queue_job(queue->operator_pool, work, done, etrn);
 	return ERR_OK;
 }

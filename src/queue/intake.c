@@ -348,11 +348,14 @@ static enum err on_etrn(struct front *front, struct slice payload)
 		front_etrn_done(front, msg.session, ETRN_UNABLE, 0);
 		return ERR_OK;
 	}
-	if ((err = etrn_start(front_queue(front), front, msg.session, msg.domain)) != ERR_OK)
-		return err;
 	front->asking++;
 	front->intake->asking++;
-	return ERR_OK;
+	err = etrn_start(front_queue(front), front, msg.session, msg.domain);
+	if (err != ERR_OK) {
+		front->asking--;
+		front->intake->asking--;
+	}
+	return err;
 }
 
 void front_etrn_done(struct front *front, uint64_t session, uint16_t code, uint32_t recipients)

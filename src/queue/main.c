@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "deadline.h"
 #include "delays.h"
+#include "etrn.h"
 #include "delivery.h"
 #include "grants.h"
 #include "intake.h"
@@ -114,6 +115,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	queue->intake = intake_new(queue);
 	queue->deliveries = deliveries_new(queue);
 	queue->operators = operators_new(queue);
+	queue->etrns = etrns_new();
 	queue->deadlines = deadlines_new(queue);
 	queue->delays = delays_new(queue);
 	return ERR_OK;
@@ -284,6 +286,7 @@ static void free_queue(struct queue *queue)
 	queue->ended = true;
 	intake_free(&queue->intake);
 	operators_free(&queue->operators);
+	etrns_free(&queue->etrns);
 	deliveries_free(&queue->deliveries);
 	deadlines_free(&queue->deadlines);
 	delays_free(&queue->delays);

@@ -201,6 +201,26 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 
 static void step(struct operation *operation);
 
+/* relay forgets that their servers were down: of all of the queue, or of what was chosen. */
+static void forgive(struct operation *operation)
+{
+	struct deliveries *deliveries = operation->operators->queue->deliveries;
+	const struct view *view = &operation->view;
+	const char *before = NULL;
+
+	if (!view->selector.by_id && !view->selector.any && view->selector.limit == 0) {
+		deliveries_try_again(deliveries, SLICE_LIT(""));
+		return;
+	}
+	/* Rows of one destination stand together. */
+	for (size_t i = 0; i < view->row_count; i++) {
+		if (before != NULL && strcmp(view->rows[i].domain, before) == 0)
+			continue;
+		before = view->rows[i].domain;
+		deliveries_try_again(deliveries, slice_str(before));
+	}
+}
+
 static void changed(void *arg, enum err err)
 {
 	struct operation *operation = arg;
@@ -220,7 +240,7 @@ static void changed(void *arg, enum err err)
 			deliveries_withdraw(queue->deliveries, row->row.destination, row->row.key);
 	}
 	if (operation->op == IPC_OP_QUEUE_RETRY)
-		deliveries_try_again(queue->deliveries);
+		forgive(operation);
 	deliveries_poke(queue->deliveries);
 	step(operation);
 }

@@ -20,6 +20,7 @@
 struct config;
 struct deadlines;
 struct deliveries;
+struct etrns;
 struct dispatch;
 struct grants;
 struct intake;
@@ -67,6 +68,7 @@ struct queue {
 	struct deadlines *deadlines;
 	struct delays *delays;
 	struct operators *operators;
+	struct etrns *etrns;
 	uint64_t recipients;         /* in the queue: for status */
 	unsigned loads;              /* reads of the store for claims under way */
 	struct timer *overdue_timer; /* while stopping */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "queue.h"
 
 static const char *const states[] = {[QUEUE_WAITING] = "waiting",
 				     [QUEUE_DEFERRED] = "deferred",
@@ -117,12 +118,15 @@ static bool choose(struct view *view, const struct queue_view *at)
 		return !view->limited && view->answer.count < VIEW_ROWS;
 	}
 	struct view_row *row = &view->rows[view->row_count++];
+	char lower[QUEUE_NAME_MAX];
 
 	*row = (struct view_row){
 		.row = at->row, .in_file = at->mail->in_file, .scheduled = is_scheduled(view, at)};
 	msgid_print(&at->mail->id, row->id);
 	(void)snprintf(row->to, sizeof(row->to), "%.*s",
 		       SLICE_ARG(slice_head(at->recipient.address, VIEW_ADDRESS_MAX - 1)));
+	(void)slice_copy(queue_domain(at->recipient.address, lower), row->domain,
+			 sizeof(row->domain));
 	if (view->selector.limit != 0 && view->seen >= view->selector.limit)
 		view->limited = true;
 	return !view->limited && view->row_count < VIEW_ROWS;

@@ -14,6 +14,7 @@ enum {
 	VIEW_VISITS = 20000,       /* in one step, that were looked at with their message */
 	VIEW_FAST_VISITS = 100000, /* without */
 	VIEW_ADDRESS_MAX = 320,
+	VIEW_DOMAIN_MAX = 256,
 };
 
 /* A recipient to be changed. */
@@ -23,6 +24,7 @@ struct view_row {
 	bool scheduled; /* it waits for the time that its sender set (RFC 4865) */
 	char id[MSGID_TEXT_MAX + 1];
 	char to[VIEW_ADDRESS_MAX];
+	char domain[VIEW_DOMAIN_MAX]; /* in lower case */
 };
 
 /* Of one destination, while its rows are being counted. */

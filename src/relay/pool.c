@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "again.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "connection.h"
@@ -19,12 +20,14 @@ enum {
 	SOCKETS_ORDER = 20, /* after the channels: os/loop.h */
 	SWEEP_MS = 10000,
 	HOST_KEPT_MS = 60000,
-	DOWN_MS_MAX = 30000,
+	UNRESOLVED_MS = 1000,
+	DOWN_MS_MAX = AGAIN_KEPT_MS,
 	TURN_MESSAGES = 10, /* after which a connection makes room for a host that has none */
 };
 
 struct pool {
 	struct relay *relay;
+	struct again *again;
 	struct host *hosts;
 	unsigned open, unproven; /* connections; those being made to hosts not known to work */
 	struct host *starved;
@@ -112,6 +115,7 @@ struct pool *pool_new(struct relay *relay)
 	struct pool *pool = mem_alloc(sizeof(*pool));
 
 	pool->relay = relay;
+	pool->again = again_new();
 	pool->hook = hook_new(relay->loop, SOCKETS_ORDER, on_iteration_end, pool);
 	pool->sweep = timer_new(relay->loop, on_sweep, pool);
 	timer_set(pool->sweep, SWEEP_MS);
@@ -138,6 +142,7 @@ void pool_free(struct pool **pool)
 	bury(p);
 	hook_free(&p->hook);
 	timer_free(&p->sweep);
+	again_free(&p->again);
 	MEM_FREE(*pool);
 }
 
@@ -178,12 +183,22 @@ static void fail_waiting(struct host *host, const struct outcome *outcome)
 		job_host_failed(take_waiting(host), &copy, host->name, true);
 }
 
+static bool asked_again(const struct host *host, const struct job *job)
+{
+	int64_t now = loop_now(host->pool->relay->loop);
+
+	return host->down_until > now &&
+	       again_asked(host->pool->again, job->delivery->destination, host->down_since, now);
+}
+
 void host_enqueue(struct host *host, struct job *job)
 {
 	job->host = host;
 	job->state = JOB_WAITING;
 	DL_APPEND(host->waiting, job);
 	host->waiting_count++;
+	if (asked_again(host, job))
+		host->down_until = 0;
 	host_pump(host);
 }
 
@@ -340,12 +355,16 @@ void host_resolved(struct host *host)
 	host_pump(host);
 }
 
+static void went_down(struct host *host, const struct outcome *outcome, uint64_t ms)
+{
+	host->down = *outcome;
+	host->down_since = loop_now(host->pool->relay->loop);
+	host->down_until = host->down_since + (int64_t)ms;
+}
+
 void host_unresolved(struct host *host, const struct outcome *outcome)
 {
-	struct relay *relay = host->pool->relay;
-
-	host->down = *outcome;
-	host->down_until = loop_now(relay->loop) + 1000;
+	went_down(host, outcome, UNRESOLVED_MS);
 	if (host->connection_count == 0)
 		fail_waiting(host, outcome);
 }
@@ -393,8 +412,8 @@ static void prove(struct host *host)
 }
 
 /*
- * Whether it may take one more message. A new one always takes one: it was made for a job that waits,
- * and would be made again and again.
+ * Whether it may take one more message. A new one always takes one: it was made for a job that
+ * waits, and would be made again and again.
  */
 static bool may_go_on(const struct connection *connection)
 {
@@ -457,8 +476,7 @@ void pool_connection_failed(struct connection *connection, const struct outcome 
 
 	remove_connection(connection);
 	host->window = host->window > 1 ? host->window / 2 : 1;
-	host->down = copy;
-	host->down_until = loop_now(relay->loop) + (int64_t)down_ms(relay);
+	went_down(host, &copy, down_ms(relay));
 	if (host->connection_count == 0) {
 		host->proven = false;
 		log_event(LOG_WARNING, "note", LOG_TEXT("text", "server cannot be used"),
@@ -498,7 +516,7 @@ void pool_close_idle(struct pool *pool)
 	}
 }
 
-void pool_forgive(struct pool *pool)
+static void forgive(struct pool *pool)
 {
 	struct host *host, *next;
 
@@ -509,10 +527,36 @@ void pool_forgive(struct pool *pool)
 	}
 }
 
+static bool waits_for(const struct host *host, struct slice destination)
+{
+	for (const struct job *job = host->waiting; job; job = job->next)
+		if (slice_equal(job->delivery->destination, destination))
+			return true;
+	return false;
+}
+
+void pool_try_again(struct pool *pool, struct slice destination)
+{
+	int64_t now = loop_now(pool->relay->loop);
+	struct host *host, *next;
+
+	if (destination.len == 0) {
+		forgive(pool);
+		return;
+	}
+	again_note(pool->again, destination, now);
+	HASH_ITER (hh, pool->hosts, host, next) {
+		if (host->down_until <= now || !waits_for(host, destination))
+			continue;
+		host->down_until = 0;
+		host_pump(host);
+	}
+}
+
 void pool_renew(struct pool *pool)
 {
 	pool_close_idle(pool);
-	pool_forgive(pool); /* the administrator may just have mended it */
+	forgive(pool); /* the administrator may just have mended it */
 }
 
 static void host_status(const struct host *host, struct operator_rows *rows, int64_t now)

@@ -66,8 +66,8 @@ struct host {
 	unsigned connection_count, connecting_count;
 	unsigned window;
 	bool proven;
-	int64_t down_until;  /* loop's time; opens no connection before */
-	struct outcome down; /* why */
+	int64_t down_since, down_until; /* loop's time; opens no connection before the latter */
+	struct outcome down;            /* why */
 	int64_t clear_until; /* its TLS is broken: speak in clear, where that is allowed */
 	int64_t used;
 	struct host *starved_prev, *starved_next;
@@ -84,8 +84,11 @@ struct host *pool_host(struct pool *pool, const struct host_spec *spec);
 /* The job waits for a connection; job_taken or job_host_failed follows, maybe at once. */
 void host_enqueue(struct host *host, struct job *job);
 void host_dequeue(struct host *host, struct job *job);
-/* Forgets which servers could not be used: their waiting jobs try again now. */
-void pool_forgive(struct pool *pool);
+/*
+ * Forgets that the servers of this destination, "" for all, could not be used: those that jobs wait
+ * at, and those that its mail comes to in the next moments.
+ */
+void pool_try_again(struct pool *pool, struct slice destination);
 /* A new configuration: connections of the old one are not used again. */
 void pool_renew(struct pool *pool);
 /* Ends all that is idle; used at the end of the process. */

@@ -301,7 +301,7 @@ static enum err on_try_again(struct queue_link *link, struct slice payload)
 	enum err err = ipc_decode(IPC_TRY_AGAIN, payload, &msg);
 
 	if (err == ERR_OK)
-		pool_forgive(link->relay->pool);
+		pool_try_again(link->relay->pool, msg.destination);
 	return err;
 }
 

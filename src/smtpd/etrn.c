@@ -55,8 +55,12 @@ void etrn_done(struct smtpd *smtpd, const struct msg_etrn_done *msg)
 	}
 	session->etrn_pending = false;
 	snprintf(text, sizeof(text), "%u recipients are tried now", (unsigned)msg->recipients);
-	if (msg->recipients == 0)
-		smtp_server_answer(session->server, 251, "2.0.0", "No mail waits for it");
+	if (msg->code == 250)
+		smtp_server_answer(session->server, 250, "2.0.0",
+				   "Its mail is being tried: this was asked for less than a minute "
+				   "ago");
+	else if (msg->recipients == 0)
+		smtp_server_answer(session->server, 251, "2.0.0", "No mail waits to be tried");
 	else
 		smtp_server_answer(session->server, 253, "2.0.0", text);
 	session_resume(session);

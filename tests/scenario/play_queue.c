@@ -8,6 +8,7 @@
  *	terms [KEY=VALUE...] (what all later ones ask for: flags ret envid auth by_mode by_seconds
  *		by_trace priority notify orcpt; without any: nothing)
  *	cancel CLAIM | queue (a new one; the old one is gone) | gone (no queue any more)
+ *	again [DESTINATION] (TRY_AGAIN; without one: all)
  *	acks yes|no | bodies yes|no | status | explain ADDRESS | reload CONF | stop MS
  *
  * It answers with a line for each message of relay, key=value, text last; "exit STATUS" at the end.
@@ -372,6 +373,8 @@ static void on_line(char *line)
 		connect_peer(IPC_QUEUE, &t.queue, &queue_handlers);
 	else if (!strcmp(line, "gone"))
 		channel_free(&t.queue);
+	else if (!strcmp(line, "again"))
+		channel_send(t.queue, IPC_TRY_AGAIN, &(struct msg_try_again){slice_str(args)});
 	else if (!strcmp(line, "acks"))
 		t.acks = args[0] == 'y';
 	else if (!strcmp(line, "bodies"))

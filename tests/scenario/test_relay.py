@@ -165,6 +165,23 @@ def test_dead_host_is_remembered_and_holds_up_nobody(relay):
         assert r.process.log().count("cannot connect to") < 20  # a probe, not 300
 
 
+def test_asked_again_for_some_destinations(relay):
+    """Who asks for one domain gets its server tried, and nobody else's; who asks for all gets all."""
+    ports = free_ports(2)
+    r = relay("".join(f'relay "{name}" {{ host = "127.0.0.1:{port}" }}\n'
+                      f'route "{name}" {{ to = "*@{name}.example" via = "relay:{name}" }}\n'
+                      for name, port in zip("ab", ports)) + "queue { retry_first = 5m }\n")
+    for name in "ab":
+        assert r.result(r.deliver(f"x@{name}.example"))[:2] == (DEFERRED, HOST)
+    with Sink(port=ports[0]) as a, Sink(port=ports[1]) as b:
+        assert r.result(r.deliver("x@a.example"))[0] == DEFERRED and not a.sessions
+        r.say("again a.example")
+        assert r.result(r.deliver("x@b.example"))[0] == DEFERRED and not b.sessions
+        assert r.result(r.deliver("x@a.example"))[0] == DELIVERED
+        r.say("again ")
+        assert r.result(r.deliver("x@b.example"))[0] == DELIVERED
+
+
 def test_host_that_accepts_and_says_nothing_holds_up_nobody(relay):
     with Sink({"connect": lambda a, s: time.sleep(60) or None}) as hole, Sink() as sink:
         r = relay(f'relay "hole" {{ host = "127.0.0.1:{hole.port}" }}\nrelay "hub" {{ host = "127.0.0.1:{sink.port}" }}\n'

@@ -91,11 +91,12 @@ class Extensions(Case):
 
     def test_d14_etrn(self):
         server, client = self.user()
-        for recipients, code in [(3, "253 2.0.0 3 recipients"), (0, "251 2.0.0")]:
+        for done, recipients, code in [(253, 3, "253 2.0.0 3 recipients"), (251, 0, "251 2.0.0"),
+                                       (250, 0, "250 2.0.0 Its mail is being tried")]:
             client.send("ETRN Example.NET\r\n")
             asked = server.queue.expect("ETRN")
             self.assertEqual(asked.domain, "example.net")
-            server.queue.send("ETRN_DONE", session=asked.session, code=250, recipients=recipients)
+            server.queue.send("ETRN_DONE", session=asked.session, code=done, recipients=recipients)
             client.expect(code)
         client.send("ETRN example.net\r\n")
         asked = server.queue.expect("ETRN")

@@ -422,6 +422,7 @@ static void etrn_tries_the_domain_now(void **state)
 	struct msg_etrn_done done;
 	struct msg_deliver deliver;
 	struct msg_results_ack ack;
+	struct msg_try_again again;
 
 	end_send(&world->smtpd, IPC_ETRN, &etrn);
 	end_expect(&world->smtpd, IPC_ETRN_DONE, &done);
@@ -436,8 +437,50 @@ static void etrn_tries_the_domain_now(void **state)
 	end_expect(&world->smtpd, IPC_ETRN_DONE, &done);
 	assert_int_equal(done.code, 253);
 	assert_int_equal(done.recipients, 2);
+	end_expect(&world->relay, IPC_TRY_AGAIN, &again);
+	assert_true(slice_is(again.destination, "sink.example"));
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	assert_int_equal(deliver.recipients.count, 2);
+	/* Once in a minute; other domains are another matter, and nothing was tried for those. */
+	world_result(world, &deliver, IPC_DEFERRED, "later", false);
+	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
+	end_send(&world->smtpd, IPC_ETRN, &etrn);
+	end_expect(&world->smtpd, IPC_ETRN_DONE, &done);
+	assert_int_equal(done.code, 250);
+	etrn.domain = SLICE_LIT("other.example");
+	for (int i = 0; i < 2; i++) {
+		end_send(&world->smtpd, IPC_ETRN, &etrn);
+		end_expect(&world->smtpd, IPC_ETRN_DONE, &done);
+		assert_int_equal(done.code, 251);
+	}
+}
+
+/* What an operator has tried is what he chose, at relay too. */
+static void retry_names_its_destinations(void **state)
+{
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+	struct msg_results_ack ack;
+	struct msg_try_again again;
+	uint8_t status;
+	char text[1024];
+
+	(void)ask(world, &mail, &plain, "a@Sink.Example b@other.example c@sink.example");
+	for (int i = 0; i < 2; i++) {
+		end_expect(&world->relay, IPC_DELIVER, &deliver);
+		world_result(world, &deliver, IPC_DEFERRED, "later", false);
+		end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
+	}
+	(void)world_op(world, IPC_OP_QUEUE_RETRY, "", "to", "@sink.example", &status, text);
+	assert_int_equal(status, 0);
+	end_expect(&world->relay, IPC_TRY_AGAIN, &again);
+	assert_true(slice_is(again.destination, "sink.example"));
+	assert_false(end_wait(&world->relay, IPC_TRY_AGAIN, 300, &again));
+	(void)world_op(world, IPC_OP_QUEUE_RETRY, "", "all", "true", &status, text);
+	assert_int_equal(status, 0);
+	end_expect(&world->relay, IPC_TRY_AGAIN, &again);
+	assert_int_equal(again.destination.len, 0);
 }
 
 /* ---- a smtpd that is not itself ---------------------------------------------------------- */
@@ -546,6 +589,7 @@ int main(int argc, char **argv)
 		T(delay_is_told_behind_a_dead_host),
 		T(urgent_overtakes),
 		T(etrn_tries_the_domain_now),
+		T(retry_names_its_destinations),
 		T(terms_out_of_range_are_refused),
 		T(original_recipient_beyond_ascii),
 		cmocka_unit_test_setup_teardown(memory_is_kept_free, setup_short, teardown),

@@ -216,13 +216,16 @@ static void place_knows_who_waits(void **state)
 	char *folder = fixture_folder();
 	struct queue_writer *writer = fixture_open(folder, NULL);
 	struct queue_reader *reader = NULL;
-	struct queue_change changes[2] = {{.row = {.destination = 1, .due = NOW, .key = 1},
+	struct queue_change changes[3] = {{.row = {.destination = 1, .due = NOW, .key = 1},
 					   .due = NOW + 70,
 					   .state = QUEUE_DEFERRED},
 					  {.row = {.destination = 1, .due = NOW, .key = 2},
 					   .due = QUEUE_HELD_DUE,
-					   .state = QUEUE_HELD}};
-	struct queue_batch batch = {.changes = changes, .change_count = 2};
+					   .state = QUEUE_HELD},
+					  {.row = {.destination = 1, .due = NOW, .key = 5},
+					   .due = NOW + 60,
+					   .state = QUEUE_UNCERTAIN}};
+	struct queue_batch batch = {.changes = changes, .change_count = 3};
 	struct queue_row rows[4];
 	int64_t destination;
 	uint64_t waiting;
@@ -232,6 +235,7 @@ static void place_knows_who_waits(void **state)
 	for (uint64_t key = 1; key < 4; key++)
 		put_terms(writer, key, &(struct queue_envelope){0});
 	put_terms(writer, 4, &(struct queue_envelope){.release_at = NOW + 50});
+	put_terms(writer, 5, &(struct queue_envelope){0});
 	assert_int_equal(queue_writer_commit(writer, &batch), ERR_OK);
 	queue_batch_release(&batch);
 	assert_int_equal(queue_reader_open(folder, &reader), ERR_OK);
@@ -239,8 +243,8 @@ static void place_knows_who_waits(void **state)
 					    &waiting, rows, &count),
 			 ERR_OK);
 	assert_int_equal(destination, 1);
-	assert_int_equal(waiting, 3);
-	assert_int_equal(count, 1); /* what waits for its release is not woken */
+	assert_int_equal(waiting, 2); /* not held, not before its release, not uncertain */
+	assert_int_equal(count, 1);   /* what waits for its release is not woken */
 	assert_int_equal(rows[0].key, 1);
 	assert_int_equal(queue_reader_place(reader, SLICE_LIT("other.example"), NOW, 4,
 					    &destination, &waiting, rows, &count),
