@@ -12,6 +12,7 @@
  *	d D     read nothing / again  w T     let time pass: 100 ms times 2^T
  *	a ...   plan of auth          q ...   plan of queue         b ...   act (session/backend.c)
  *	l       a new configuration comes into force
+ *	x T     master stops smtpd, which has 100 ms times 2^T (0 to 7): the end
  */
 #include <signal.h>
 #include <string.h>
@@ -193,8 +194,9 @@ static void end(void)
 	world_settle();
 	for (unsigned minutes = 0; minutes < 20 && any_left(smtpd); minutes++)
 		sim_pass(the_world.loop, 60000, world_settle);
-	HOLDS(sessions_count(smtpd->sessions) == 0);
-	HOLDS(queue_link_waiting(smtpd->queue) == 0);
+	HOLDS(the_world.child->over == 0 || the_world.child->exited);
+	HOLDS(the_world.child->exited || sessions_count(smtpd->sessions) == 0);
+	HOLDS(the_world.child->exited || queue_link_waiting(smtpd->queue) == 0);
 	sessions_each(smtpd->sessions, end_one, NULL);
 	backend_stop();
 	sim_settle(the_world.loop);
@@ -266,7 +268,12 @@ static void do_record(struct slice rest)
 		sim_pass(the_world.loop, (int64_t)100 << fuzz_byte(&rest) % 16, world_settle);
 		break;
 	case 'l':
-		configure(fuzz_byte(&rest));
+		/* master reads none any more once it stops. */
+		if (the_world.child->over == 0)
+			configure(fuzz_byte(&rest));
+		break;
+	case 'x':
+		play_shutdown(the_world.child, (uint32_t)100 << fuzz_byte(&rest) % 8);
 		break;
 	default:
 		backend_op(letter, rest);
@@ -285,7 +292,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sim_seed(fuzz_byte(&rest));
 	before = memory();
 	begin(options);
-	while (count++ < OPS_MAX && slice_split(&rest, FUZZ_RECORD_END, &record)) {
+	while (count++ < OPS_MAX && !the_world.child->exited &&
+	       slice_split(&rest, FUZZ_RECORD_END, &record)) {
 		do_record(record);
 		world_settle();
 		HOLDS(memory() < before + MEMORY_MAX);

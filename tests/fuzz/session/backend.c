@@ -18,12 +18,13 @@
 #include "child.h"
 #include "world.h"
 
-enum { KEYS_AT_ONCE = 300, PLAN_MAX = 64, SECRET_LEAST = 12, STANDING = 7 };
+enum { KEYS_AT_ONCE = 300, PLAN_MAX = 64, SECRET_LEAST = 12, STANDING = 7, CHALLENGE = 3000 };
 
 static const char *const patterns[] = {"alice@example.org", "*@wild.example"};
 
 /*
- * auth: o logged in, f refused, c challenge, n no answer, x dies. queue: s stored, 1..9 the
+ * auth: o logged in, f refused, F not now, p enough of it, c challenge, C a long one of any bytes,
+ * e an empty one, n no answer, x dies. queue: s stored, 1..9 the
  * verdict, n no answer yet, x dies without, y dies after storing.
  */
 struct plan {
@@ -100,37 +101,52 @@ static void log_in(uint64_t session)
 	ipc_list_release(&senders);
 }
 
-static void refuse(uint64_t session)
+static void refuse(uint64_t session, char how)
 {
-	const struct msg_auth_fail fail = {.session = session,
-					   .code = 535,
-					   .status = SLICE_LIT("5.7.8"),
-					   .text = SLICE_LIT("Authentication failed"),
-					   .account = SLICE_LIT("alice"),
-					   .reason = SLICE_LIT("wrong password")};
+	struct msg_auth_fail fail = {.session = session,
+				     .code = 535,
+				     .status = SLICE_LIT("5.7.8"),
+				     .text = SLICE_LIT("Authentication failed"),
+				     .account = SLICE_LIT("alice"),
+				     .reason = SLICE_LIT("wrong password")};
 
+	if (how != 'f') {
+		fail.code = how == 'p' ? 421 : 454;
+		fail.status = SLICE_LIT("4.7.0");
+	}
 	(void)channel_send(backend.auth, IPC_AUTH_FAIL, &fail);
+}
+
+/* A step of a mechanism of several: a prompt, a server's first or last message, or nothing. */
+static void challenge(uint64_t session, char how)
+{
+	char bytes[CHALLENGE];
+	struct msg_auth_challenge msg = {.session = session, .token = SLICE_LIT("Username:")};
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)i;
+	if (how != 'c')
+		msg.token = slice_of(bytes, how == 'C' ? sizeof(bytes) : 0);
+	(void)channel_send(backend.auth, IPC_AUTH_CHALLENGE, &msg);
 }
 
 static void answer_login(char how)
 {
-	const struct msg_auth_challenge challenge = {.session = the_world.session,
-						     .token = SLICE_LIT("Username:")};
 	uint64_t session = the_world.session;
 
 	if (backend.auth == NULL || session == 0)
 		return;
 	if (how == 'n')
 		return;
-	if (how == 'c') {
-		(void)channel_send(backend.auth, IPC_AUTH_CHALLENGE, &challenge);
+	if (how == 'c' || how == 'C' || how == 'e') {
+		challenge(session, how);
 		return;
 	}
 	the_world.session = 0;
 	if (how == 'x')
 		channel_free(&backend.auth);
-	else if (how == 'f')
-		refuse(session);
+	else if (how == 'f' || how == 'F' || how == 'p')
+		refuse(session, how);
 	else
 		log_in(session);
 }
@@ -487,16 +503,20 @@ static void set_credit(bool given)
 }
 
 /*
- * auth: o f c answer who waits, g takes the last grant back, x dies, r is started anew. queue:
- * s answers those that wait, 0 takes nothing, 1 takes all, 2 little, k keeps credit, u gives it,
- * d dies, R is started anew.
+ * auth: o f F p c C e answer who waits, g takes the last grant back, x dies, r is started anew.
+ * queue: s answers those that wait, 0 takes nothing, 1 takes all, 2 little, k keeps credit, u gives
+ * it, d dies, R is started anew.
  */
 void backend_act(char what)
 {
 	switch (what) {
 	case 'o':
 	case 'f':
+	case 'F':
+	case 'p':
 	case 'c':
+	case 'C':
+	case 'e':
 	case 'x':
 		if (what == 'x')
 			channel_free(&backend.auth);

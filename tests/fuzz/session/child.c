@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "fuzz.h"
 #include "ipc/message.h"
+#include "os/loop.h"
 #include "os/net.h"
 #include "tls/tls.h"
 
@@ -56,8 +57,9 @@ struct channel *child_master(struct child *child)
 
 void child_exit(struct child *child, int status)
 {
-	HOLDS(status == 0);
+	HOLDS(status == 0 && child->over != 0 && loop_now(child->loop) <= child->over);
 	child->exited = true;
+	loop_stop(child->loop);
 }
 
 void child_set_data(struct child *child, void *data)
@@ -95,4 +97,11 @@ void play_configuration(struct child *child, const struct config *config, const 
 	HOLDS(smtpd->identity(child, &certificate, why) == ERR_OK);
 	child->config = config;
 	smtpd->commit(child, config);
+}
+
+void play_shutdown(struct child *child, uint32_t within_ms)
+{
+	if (child->over == 0)
+		child->over = loop_now(child->loop) + (int64_t)within_ms;
+	play_role()->shutdown(child, within_ms);
 }

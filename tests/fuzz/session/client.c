@@ -12,7 +12,8 @@
 
 #include <openssl/ssl.h>
 
-#include "base/base32.h"
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "fuzz.h"
@@ -21,7 +22,7 @@
 #include "client.h"
 #include "world.h"
 
-enum { LINE_MAX_BYTES = 1024, HANDSHAKE_ROUNDS = 20 };
+enum { LINE_MAX_BYTES = 16 << 10 /* a challenge is long */, HANDSHAKE_ROUNDS = 20 };
 
 struct client {
 	int fd; /* -1: not connected */
@@ -213,6 +214,18 @@ static void check_accepted(struct slice line)
 	HOLDS(!"accepted what queue never saw");
 }
 
+/* "334 TOKEN": of an exchange that goes on. */
+static void check_challenge(struct slice line)
+{
+	struct buf token;
+
+	if (!slice_starts(line, "334 "))
+		return;
+	buf_init(&token, LINE_MAX_BYTES);
+	HOLDS(base64_decode(slice_skip(line, 4), &token) == ERR_OK);
+	buf_release(&token);
+}
+
 /* Lines of text with a code before them (RFC 5321 4.2). */
 static void check_line(const struct client *client, struct slice line)
 {
@@ -231,6 +244,7 @@ static void check_line(const struct client *client, struct slice line)
 		HOLDS((unsigned char)line.ptr[i] >= 0x20 && line.ptr[i] != 0x7f);
 	HOLDS(utf8_valid(line));
 	check_accepted(line);
+	check_challenge(line);
 }
 
 static void take(struct client *client, const char *bytes, size_t len)

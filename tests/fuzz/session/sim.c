@@ -42,6 +42,7 @@ struct loop {
 	struct timer *timers;
 	struct hook *hooks;
 	bool woken;
+	bool stopped;
 };
 
 /* What the wall clock and chance, which know no loop, are made of. */
@@ -143,7 +144,7 @@ void loop_run(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
-	(void)loop;
+	loop->stopped = true;
 }
 
 int64_t loop_now(const struct loop *loop)
@@ -291,7 +292,7 @@ void sim_settle(struct loop *loop)
 	unsigned turns = 0;
 
 	/* A process that is never done with what it has turns in a circle. */
-	while (turn(loop))
+	while (!loop->stopped && turn(loop))
 		HOLDS(++turns < TURNS_MAX);
 }
 
@@ -310,7 +311,7 @@ void sim_pass(struct loop *loop, int64_t ms, void (*after_each)(void))
 	int64_t end = loop->now + ms;
 	struct timer *timer;
 
-	while ((timer = first_until(loop, end)) != NULL) {
+	while (!loop->stopped && (timer = first_until(loop, end)) != NULL) {
 		if (timer->at > loop->now)
 			loop->now = world.now = timer->at;
 		timer->at = 0;
@@ -318,6 +319,7 @@ void sim_pass(struct loop *loop, int64_t ms, void (*after_each)(void))
 		sim_settle(loop);
 		after_each();
 	}
-	loop->now = world.now = end;
+	if (!loop->stopped)
+		loop->now = world.now = end;
 	sim_settle(loop);
 }

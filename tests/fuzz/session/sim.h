@@ -16,7 +16,10 @@ struct loop;
 void sim_seed(uint32_t seed);
 /* Iterates until nothing happens any more; ends the program if that never comes. */
 void sim_settle(struct loop *loop);
-/* Lets this many ms pass; each timer fires at its time, and after_each runs when it settled. */
+/*
+ * Lets this many ms pass; each timer fires at its time, and after_each runs when it settled. The
+ * loop's clock stands still once it was stopped.
+ */
 void sim_pass(struct loop *loop, int64_t ms, void (*after_each)(void));
 
 #endif

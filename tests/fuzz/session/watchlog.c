@@ -53,6 +53,8 @@ void watchlog_check(void)
 	log_flush();
 	len = pread(fd, text, sizeof(text), 0);
 	HOLDS(len >= 0);
+	if (len == 0)
+		return;
 	all = rest = slice_of(text, (size_t)len);
 	for (unsigned i = 0; i < the_world.secret_count; i++) {
 		struct slice secret = slice_of(the_world.secrets[i].text, the_world.secrets[i].len);
