@@ -357,13 +357,21 @@ bool server_command(struct smtp_server *server)
 	struct slice data = smtp_framer_rest(&server->framer), line;
 	bool auth = slice_starts_nocase(data, "AUTH ");
 	enum smtp_frame frame;
+	bool chunk;
 
 	if (data.len == 0)
 		return false;
 	if (server->first_line && !server->framer.discarding && first_line_is_wrong(server))
 		return true;
+	chunk = !server->framer.discarding && announces_chunk(data);
 	frame = smtp_framer_line(&server->framer, auth ? SMTP_AUTH_LINE_MAX : SMTP_LINE_MAX, false,
 				 &line);
+	/* A BDAT that is too long for a line: its chunk would be what follows the line's end. */
+	if (chunk && frame != SMTP_FRAME_LINE &&
+	    (frame != SMTP_FRAME_MORE || server->framer.discarding)) {
+		refuse_odd_chunk(server);
+		return true;
+	}
 	if (frame == SMTP_FRAME_MORE)
 		return false;
 	server->first_line = false;
