@@ -101,6 +101,10 @@ void clients_end(void)
 	for (unsigned i = 0; i < CLIENTS; i++)
 		drop(&all.clients[i]);
 	for (unsigned i = 0; i < LISTENERS; i++) {
+		uint64_t which;
+
+		/* Who still waits to be accepted is gone. */
+		(void)!read(all.listeners[i], &which, sizeof(which));
 		close(all.listeners[i]);
 		net_close(&all.waiting[i].fd);
 	}

@@ -250,7 +250,7 @@ static void run_hooks(struct loop *loop)
 	} while (loop->woken && ++rounds < HOOK_ROUNDS);
 }
 
-/* One iteration; whether anything was ready. */
+/* One iteration; whether anything happened. */
 static bool turn(struct loop *loop)
 {
 	struct watch *asked[WATCHES_MAX];
@@ -282,6 +282,8 @@ static bool turn(struct loop *loop)
 		any = true;
 		asked[i]->fn(asked[i]->arg, events);
 	}
+	/* What the hooks write can be read in the next iteration. */
+	any = any || loop->woken;
 	run_hooks(loop);
 	sweep(loop, false);
 	return any || loop->woken;
