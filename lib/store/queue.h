@@ -349,6 +349,8 @@ enum err queue_reader_deadlines(struct queue_reader *reader, struct queue_deadli
 enum err queue_reader_place(struct queue_reader *reader, struct slice name, int64_t now, size_t max,
 			    int64_t *destination_out, uint64_t *waiting_out,
 			    struct queue_row *rows_out, size_t *count_out);
+/* Whether this very row is still there: not ended, not moved to another time. */
+enum err queue_reader_has(struct queue_reader *reader, const struct queue_row *row, bool *has_out);
 /* Rows in the whole queue: counted once, at start. */
 enum err queue_reader_count(struct queue_reader *reader, uint64_t *rows_out);
 /* Messages in the table "damaged". */

@@ -42,6 +42,7 @@ static const char *const sql[READ_STATEMENT_END] = {
 	[READ_PLACE_LATER] =
 		("SELECT " ROW_COLUMNS " FROM recipient WHERE destination=?1 AND due>?2"
 		 " AND state=1 ORDER BY due, key, n LIMIT ?3"),
+	[READ_ROW] = "SELECT 1 FROM recipient WHERE destination=?1 AND due=?2 AND key=?3 AND n=?4",
 	[READ_ARRIVED] = "SELECT arrived FROM message WHERE key=?1",
 };
 

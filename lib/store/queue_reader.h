@@ -23,6 +23,7 @@ enum queue_reader_statement {
 	READ_DEADLINES,
 	READ_PLACE_COUNT,
 	READ_PLACE_LATER,
+	READ_ROW,
 	READ_STATEMENT_END
 };
 

@@ -232,6 +232,23 @@ enum err queue_reader_place(struct queue_reader *reader, struct slice name, int6
 	return err == ERR_EOF ? ERR_OK : err;
 }
 
+enum err queue_reader_has(struct queue_reader *reader, const struct queue_row *row, bool *has_out)
+{
+	sqlite3_stmt *s = queue_reader_use(reader, READ_ROW);
+	enum err err;
+
+	sqlite3_bind_int64(s, 1, row->destination);
+	sqlite3_bind_int64(s, 2, row->due);
+	sqlite3_bind_int64(s, 3, (int64_t)row->key);
+	sqlite3_bind_int64(s, 4, row->n);
+	err = queue_db_row(s);
+	sqlite3_reset(s);
+	if (err != ERR_OK && err != ERR_EOF)
+		return err;
+	*has_out = err == ERR_OK;
+	return ERR_OK;
+}
+
 enum err queue_reader_count(struct queue_reader *reader, uint64_t *rows_out)
 {
 	int64_t rows;

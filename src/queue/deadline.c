@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "delivery.h"
+#include "ended.h"
 #include "notice.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -42,7 +43,8 @@ struct look {
 	struct deadlines *deadlines;
 	int64_t now, next;
 	struct queue_deadline after;
-	bool telling; /* marks of the look before are on their way to the disk */
+	uint64_t ended; /* before it was read */
+	bool telling;   /* marks of the look before are on their way to the disk */
 	struct queue_deadline due[BATCH];
 	struct queue_mail *mails[BATCH]; /* with their bodies, once; NULL: gone, or damaged */
 	bool open[BATCH];                /* not over yet */
@@ -161,8 +163,8 @@ static void stays_open(struct look *look, uint64_t key)
 		look->open[i] = look->open[i] || look->due[i].key == key;
 }
 
-/* Mode R: they fail, unless relay has them: then their result decides. */
-static void give_up(struct look *look, struct queue_loaded *loaded)
+/* The rows at one destination; NULL: nothing of it is to fail now. */
+static struct delivery *seize(struct look *look, struct queue_loaded *loaded)
 {
 	struct queue *queue = look->deadlines->queue;
 	struct delivery *delivery;
@@ -174,16 +176,38 @@ static void give_up(struct look *look, struct queue_loaded *loaded)
 	}
 	loaded->row_count = kept;
 	if (kept == 0)
-		return;
+		return NULL;
 	stays_open(look, loaded->rows[0].key);
 	delivery = delivery_of(queue, loaded);
 	if (!dispatch_seize(deliveries_dispatch(queue->deliveries), delivery->destination,
 			    delivery->mail->id.key, delivery)) {
 		delivery_free(delivery);
-		return;
+		return NULL;
 	}
 	delivery->in_dispatch = true;
-	settle_over(delivery, REPORT_LATE);
+	return delivery;
+}
+
+/* Mode R: they fail, in one report, unless relay has them: then their result decides. */
+static void give_up(struct look *look, uint64_t key)
+{
+	struct delivery **seized = mem_array(look->load_count, sizeof(struct delivery *));
+	size_t count = 0;
+
+	for (size_t i = 0; i < look->load_count; i++) {
+		for (size_t j = 0; j < look->loads[i].count; j++) {
+			struct queue_loaded *loaded = &look->loads[i].loaded[j];
+			struct delivery *delivery = NULL;
+
+			if (loaded->mail != NULL && loaded->row_count != 0 &&
+			    loaded->mail->id.key == key)
+				delivery = seize(look, loaded);
+			if (delivery != NULL)
+				seized[count++] = delivery;
+		}
+	}
+	settle_over(seized, count, REPORT_LATE);
+	mem_free(seized);
 }
 
 /* Mode N: the rows of all destinations of the message in one report. */
@@ -216,30 +240,25 @@ static void tell(struct look *look, uint64_t key)
 		/* What this look read may be of before the marks: it would tell them twice. */
 		if (!look->telling)
 			notice_send(look->deadlines->queue, mail, items, count, QUEUE_NOTICE_BY,
-				    REPORT_LATE, &look->deadlines->told);
+				    REPORT_LATE, look->ended, &look->deadlines->told);
 	}
 	mem_free(items);
 }
 
 static void decide(struct look *look)
 {
-	for (size_t i = 0; i < look->load_count; i++) {
-		for (size_t j = 0; j < look->loads[i].count; j++) {
-			struct queue_loaded *loaded = &look->loads[i].loaded[j];
-			struct queue_envelope envelope;
+	struct queue_envelope envelope;
 
-			if (loaded->mail == NULL || loaded->row_count == 0 ||
-			    queue_envelope_read(
-				    slice_of(loaded->mail->envelope, loaded->mail->envelope_len),
-				    &envelope) != ERR_OK)
-				continue;
-			if (envelope.by_mode == QUEUE_BY_RETURN)
-				give_up(look, loaded);
-		}
-	}
-	/* Those of mode R have left the loads. */
 	for (size_t i = 0; i < look->count; i++) {
-		if (!look->open[i])
+		const struct queue_mail *mail = look->mails[i];
+
+		if (mail == NULL || look->open[i] ||
+		    queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope) !=
+			    ERR_OK)
+			continue;
+		if (envelope.by_mode == QUEUE_BY_RETURN)
+			give_up(look, look->due[i].key);
+		else
 			tell(look, look->due[i].key);
 	}
 }
@@ -308,6 +327,7 @@ static void on_timer(void *arg)
 	look->now = os_wall_ms();
 	look->after = deadlines->after;
 	look->telling = deadlines->told != 0;
+	look->ended = ended_count(deadlines->queue->lately);
 	deadlines->busy = true;
 	deadlines->next = QUEUE_NEVER;
 	queue_job(deadlines->queue->operator_pool, work, done, look);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "config/config.h"
+#include "ended.h"
 #include "ipc/message.h"
 #include "notice.h"
 #include "os/log.h"
@@ -40,7 +41,8 @@ struct delays {
 	size_t count, told;
 	struct queue_mail *mails[LOAD_MAX]; /* of found from told on, in its order */
 	size_t mail_count;
-	unsigned open; /* notices whose marks are not on disk yet */
+	uint64_t ended; /* before the store was read for mails */
+	unsigned open;  /* notices whose marks are not on disk yet */
 	enum err err;
 };
 
@@ -97,12 +99,27 @@ static int compare(const void *a, const void *b)
 	return first->n < second->n ? -1 : first->n > second->n;
 }
 
+/* Those that ended or moved since they were found: whether they wait long is for the next walk. */
+static void look_again(struct delays *delays)
+{
+	struct queue_reader *reader = delays->queue->views;
+	size_t kept = delays->told;
+	bool there;
+
+	for (size_t i = delays->told; i < delays->count; i++) {
+		if (queue_reader_has(reader, &delays->found[i].item.row, &there) != ERR_OK || there)
+			delays->found[kept++] = delays->found[i];
+	}
+	delays->count = kept;
+}
+
 /* The messages that come next. */
 static void load_work(void *arg)
 {
 	struct delays *delays = arg;
 	uint64_t before = 0;
 
+	look_again(delays);
 	delays->mail_count = 0;
 	for (size_t i = delays->told; i < delays->count && delays->mail_count < LOAD_MAX; i++) {
 		struct queue_mail *mail = NULL;
@@ -144,7 +161,8 @@ static void tell_message(struct delays *delays, size_t first, size_t end)
 		bits |= delays->found[i].bits;
 	}
 	if (mail != NULL)
-		notice_send(delays->queue, mail, items, count, bits, REPORT_SAID, &delays->open);
+		notice_send(delays->queue, mail, items, count, bits, REPORT_SAID, delays->ended,
+			    &delays->open);
 	mem_free(items);
 }
 
@@ -248,6 +266,7 @@ static void on_timer(void *arg)
 		delays->found = mem_array(FOUND_MAX, sizeof(*delays->found));
 	}
 	delays->busy = true;
+	delays->ended = ended_count(delays->queue->lately);
 	queue_job(delays->queue->operator_pool, delays->loading ? load_work : walk_work, done,
 		  delays);
 }

@@ -101,7 +101,7 @@ static void take(struct queue *queue, struct queue_loaded *loaded, int64_t now)
 			if (full)
 				dispatch_again(dispatch, delivery->destination,
 					       delivery->mail->id.key);
-			settle_over(delivery, late ? REPORT_LATE : REPORT_EXPIRED);
+			settle_over(&delivery, 1, late ? REPORT_LATE : REPORT_EXPIRED);
 		} else {
 			delivery_free(delivery);
 		}

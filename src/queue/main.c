@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "deadline.h"
 #include "delays.h"
+#include "ended.h"
 #include "etrn.h"
 #include "delivery.h"
 #include "grants.h"
@@ -116,6 +117,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	queue->deliveries = deliveries_new(queue);
 	queue->operators = operators_new(queue);
 	queue->etrns = etrns_new();
+	queue->lately = ended_new();
 	queue->deadlines = deadlines_new(queue);
 	queue->delays = delays_new(queue);
 	return ERR_OK;
@@ -287,6 +289,7 @@ static void free_queue(struct queue *queue)
 	intake_free(&queue->intake);
 	operators_free(&queue->operators);
 	etrns_free(&queue->etrns);
+	ended_free(&queue->lately);
 	deliveries_free(&queue->deliveries);
 	deadlines_free(&queue->deadlines);
 	delays_free(&queue->delays);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ended.h"
 #include "os/log.h"
 #include "os/worker.h"
 #include "queue.h"
@@ -16,6 +17,7 @@ struct notice {
 	struct buf head;
 	uint8_t bits;
 	enum report_cause cause;
+	uint64_t since;
 	unsigned *open;
 	size_t count;
 	struct notice_item items[];
@@ -47,16 +49,30 @@ static void mark(struct notice *notice)
 	writer_hurry(notice->queue->writer);
 }
 
+/* Who has the message, or never gets it, is not waited for. */
+static void leave_out_ended(struct notice *notice)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < notice->count; i++) {
+		if (!ended_since(notice->queue, notice->since, &notice->items[i].row))
+			notice->items[kept++] = notice->items[i];
+	}
+	notice->count = kept;
+}
+
 /* Takes the notice. */
 static void tell(struct notice *notice)
 {
 	const struct queue_mail *mail = notice->mail;
-	struct report_recipient *list = mem_array(notice->count, sizeof(*list));
+	struct report_recipient *list;
 	struct queue_envelope envelope;
 	struct queue_recipient recipient;
 	enum err err = ERR_OK;
 	size_t count = 0;
 
+	leave_out_ended(notice);
+	list = mem_array(notice->count, sizeof(*list));
 	/* What was loaded is known to be well-formed. */
 	(void)queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope);
 	for (size_t i = 0; i < notice->count; i++) {
@@ -100,7 +116,8 @@ static void head_read(void *arg)
 }
 
 void notice_send(struct queue *queue, struct queue_mail *mail, const struct notice_item *items,
-		 size_t count, uint8_t bits, enum report_cause cause, unsigned *open)
+		 size_t count, uint8_t bits, enum report_cause cause, uint64_t since,
+		 unsigned *open)
 {
 	struct notice *notice = mem_alloc(sizeof(*notice) + count * sizeof(notice->items[0]));
 
@@ -108,6 +125,7 @@ void notice_send(struct queue *queue, struct queue_mail *mail, const struct noti
 	notice->mail = queue_mail_ref(mail);
 	notice->bits = bits;
 	notice->cause = cause;
+	notice->since = since;
 	notice->open = open;
 	++*open;
 	notice->count = count;

@@ -22,9 +22,11 @@ struct notice_item {
  * One report on all items, rows of this message; bits are added to their notice. mail: with its
  * body or, of a file, its sums. Items are copied. If no key can be had nothing is marked: whoever
  * looks again finds them again. *open counts the notices that are not on disk yet, which may take
- * as long as the disk is full: what is read until then does not show the marks.
+ * as long as the disk is full: what is read until then does not show the marks. since: ended_count
+ * before the rows were read: what has ended meanwhile is not told of.
  */
 void notice_send(struct queue *queue, struct queue_mail *mail, const struct notice_item *items,
-		 size_t count, uint8_t bits, enum report_cause cause, unsigned *open);
+		 size_t count, uint8_t bits, enum report_cause cause, uint64_t since,
+		 unsigned *open);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "delivery.h"
+#include "ended.h"
 #include "grants.h"
 #include "intake.h"
 #include "ipc/channel.h"
@@ -45,7 +46,7 @@ struct operation {
 	struct view view;
 	struct timer *pause;
 	uint64_t changed;
-	uint64_t scheduled; /* retry leaves them to their time */
+	uint64_t scheduled; /* retry and release leave them to their time */
 };
 
 struct operators {
@@ -191,6 +192,9 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 	case IPC_OP_QUEUE_RELEASE:
 		if (row->row.state != QUEUE_HELD && !row->scheduled)
 			return false;
+		/* What was held before its time waits for that again. */
+		if (row->row.state == QUEUE_HELD && row->row.attempts == 0 && row->release_at != 0)
+			change.due = row->release_at;
 		break;
 	default:
 		change.end = true;
@@ -231,8 +235,10 @@ static void changed(void *arg, enum err err)
 	for (size_t i = 0; i < view->row_count; i++) {
 		struct view_row *row = &view->rows[i];
 
-		if (operation->op == IPC_OP_QUEUE_DROP && row->touched)
+		if (operation->op == IPC_OP_QUEUE_DROP && row->touched) {
 			log_drop(row);
+			ended_note(queue->lately, row->row.key, row->row.n);
+		}
 		if (operation->op == IPC_OP_QUEUE_RETRY || operation->op == IPC_OP_QUEUE_RELEASE)
 			dispatch_wake(deliveries_dispatch(queue->deliveries), row->row.destination,
 				      row->row.due < view->now ? row->row.due : view->now);
@@ -268,6 +274,8 @@ static void apply(struct operation *operation)
 			any = true;
 		}
 		operation->scheduled += operation->op == IPC_OP_QUEUE_RETRY && row->scheduled;
+		operation->scheduled += row->touched && operation->op == IPC_OP_QUEUE_RELEASE &&
+					change.due > view->now;
 		if (row->touched || (operation->op == IPC_OP_QUEUE_RETRY && !row->scheduled))
 			operation->changed++;
 	}

@@ -20,6 +20,7 @@
 struct config;
 struct deadlines;
 struct deliveries;
+struct ended;
 struct etrns;
 struct dispatch;
 struct grants;
@@ -69,6 +70,7 @@ struct queue {
 	struct delays *delays;
 	struct operators *operators;
 	struct etrns *etrns;
+	struct ended *lately;        /* what ended a moment ago */
 	uint64_t recipients;         /* in the queue: for status */
 	unsigned loads;              /* reads of the store for claims under way */
 	struct timer *overdue_timer; /* while stopping */

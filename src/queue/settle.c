@@ -15,241 +15,10 @@
 #include "policy/dispatch.h"
 #include "queue.h"
 #include "report.h"
-#include "writer.h"
-
-enum { KEYLESS_PAUSE_MS = 60000 };
-
-/* What becomes of one recipient. */
-struct item {
-	struct delivery_row *row;
-	enum ipc_outcome outcome;
-	enum report_action action;
-	enum report_cause cause; /* of a failure */
-	bool report;             /* the sender is told */
-	uint16_t code;
-	struct slice status, text;
-	int64_t due;
-	char last[QUEUE_LAST_MAX];
-};
-
-struct settlement {
-	struct queue *queue;
-	struct delivery *delivery;
-	uint64_t ack;  /* claim to confirm; 0: none */
-	char *payload; /* what the slices point into */
-	struct slice host, tls;
-	struct queue_mail *mail; /* the delivery's when it began: envelope points into it */
-	struct queue_envelope envelope;
-	struct queue_mail *loaded; /* the message with its body, or with its sums */
-	struct buf head;           /* start of a message in a file */
-	enum err head_err;
-	bool down;
-	size_t count;
-	struct item *items;
-};
-
-/* ---- life -------------------------------------------------------------------------------- */
-static struct settlement *settlement_new(struct queue *queue, struct delivery *delivery,
-					 size_t items)
-{
-	struct settlement *s = mem_alloc(sizeof(*s));
-
-	s->queue = queue;
-	s->delivery = delivery;
-	s->items = mem_array(items, sizeof(*s->items));
-	s->host = s->tls = (struct slice){"", 0};
-	buf_init(&s->head, REPORT_HEAD);
-	/* What was stored or loaded is known to be well-formed. */
-	s->mail = queue_mail_ref(delivery->mail);
-	(void)queue_envelope_read(slice_of(s->mail->envelope, s->mail->envelope_len), &s->envelope);
-	delivery->settling++;
-	return s;
-}
-
-static void settlement_free(struct settlement *s)
-{
-	mem_free(s->payload);
-	mem_free(s->items);
-	queue_mail_unref(&s->loaded);
-	queue_mail_unref(&s->mail);
-	buf_release(&s->head);
-	mem_free(s);
-}
-
-/* ---- on disk ----------------------------------------------------------------------------- */
-static void log_item(const struct settlement *s, const struct item *item)
-{
-	static const char *const events[] = {[IPC_DELIVERED] = "delivered",
-					     [IPC_DEFERRED] = "deferred",
-					     [IPC_FAILED] = "failed",
-					     [IPC_UNCERTAIN] = "deferred"};
-	const struct queue_mail *mail = s->mail;
-	struct queue_recipient recipient = {.address = {"", 0}};
-	bool waits = item->outcome == IPC_DEFERRED || item->outcome == IPC_UNCERTAIN;
-	char id[MSGID_TEXT_MAX + 1];
-	int64_t now = os_wall_ms();
-
-	msgid_print(&mail->id, id);
-	(void)queue_envelope_find(&s->envelope, item->row->n, &recipient);
-	log_event(item->outcome == IPC_DELIVERED ? LOG_INFO : LOG_WARNING, events[item->outcome],
-		  LOG_TEXT("id", id), LOG_SLICE("session", s->envelope.log_id),
-		  LOG_SLICE_IF("account", s->envelope.account),
-		  LOG_SLICE("sender", s->envelope.sender),
-		  LOG_SLICE("recipient", recipient.address), LOG_SLICE_IF("host", s->host),
-		  LOG_SLICE_IF("tls", s->tls), LOG_NUMBER("attempt", item->row->attempts),
-		  LOG_NUMBER("delay_ms", now > mail->arrived ? now - mail->arrived : 0),
-		  LOG_TEXT_IF("uncertain", item->outcome == IPC_UNCERTAIN ? "yes" : ""),
-		  LOG_TEXT_IF("expired", item->cause == REPORT_EXPIRED ? "yes" : ""),
-		  LOG_TEXT_IF("late", item->cause == REPORT_LATE ? "yes" : ""),
-		  LOG_TEXT_IF("bounce",
-			      item->outcome == IPC_FAILED ? (item->report ? "yes" : "no") : ""),
-		  LOG_SLICE_IF("status", item->status),
-		  waits ? LOG_NUMBER("retry_in_ms", item->due > now ? item->due - now : 0)
-			: LOG_TEXT_IF("", ""),
-		  LOG_TEXT_IF("reply", item->last));
-}
-
-static void on_disk(void *arg, enum err err)
-{
-	struct settlement *s = arg;
-	struct delivery *delivery = s->delivery;
-	struct channel *relay = deliveries_relay(s->queue->deliveries);
-	const struct msg_results_ack ack = {.claim = s->ack};
-
-	(void)err;
-	for (size_t i = 0; i < s->count; i++) {
-		const struct item *item = &s->items[i];
-
-		log_item(s, item);
-		if ((item->outcome == IPC_DEFERRED || item->outcome == IPC_UNCERTAIN) &&
-		    item->due < delivery->next_due)
-			delivery->next_due = item->due;
-	}
-	if (s->ack != 0 && relay != NULL)
-		(void)channel_send(relay, IPC_RESULTS_ACK, &ack);
-	settlement_free(s);
-	delivery->settling--;
-	delivery_settled(delivery);
-}
-
-static void change(struct settlement *s, struct item *item)
-{
-	bool end = item->outcome == IPC_DELIVERED || item->outcome == IPC_FAILED;
-	struct queue_change change = {.row = delivery_row(s->delivery, item->row),
-				      .end = end,
-				      .in_file = s->mail->in_file};
-
-	item->row->attempts++;
-	if (!end) {
-		change.due = item->due;
-		change.attempts = item->row->attempts;
-		change.state = item->outcome == IPC_UNCERTAIN ? QUEUE_UNCERTAIN : QUEUE_DEFERRED;
-		change.last = slice_str(item->last);
-	}
-	writer_change(s->queue->writer, &change);
-}
-
-/* ---- reports ----------------------------------------------------------------------------- */
-/*
- * There is no key for a report. Who failed waits a little instead; who has the message has it: the
- * sender is not told.
- */
-static void postpone(struct settlement *s)
-{
-	for (size_t i = 0; i < s->count; i++) {
-		if (!s->items[i].report)
-			continue;
-		s->items[i].report = false;
-		if (s->items[i].outcome == IPC_FAILED) {
-			s->items[i].cause = REPORT_SAID;
-			s->items[i].outcome = IPC_DEFERRED;
-			s->items[i].due = os_wall_ms() + KEYLESS_PAUSE_MS;
-		}
-	}
-}
-
-static void send_report(struct settlement *s)
-{
-	const struct queue_mail *mail = s->loaded != NULL ? s->loaded : s->mail;
-	struct report_recipient *list = mem_array(s->count, sizeof(*list));
-	struct queue_recipient recipient;
-	size_t count = 0;
-
-	for (size_t i = 0; i < s->count; i++) {
-		const struct item *item = &s->items[i];
-
-		if (!item->report || !queue_envelope_find(&s->envelope, item->row->n, &recipient))
-			continue;
-		list[count++] = (struct report_recipient){.action = item->action,
-							  .cause = item->cause,
-							  .address = recipient.address,
-							  .orcpt = recipient.orcpt,
-							  .status = item->status,
-							  .text = item->text,
-							  .host = s->host,
-							  .code = item->code};
-	}
-	if (count != 0 && report_send(s->queue, s->mail, &s->envelope, list, count,
-				      report_quote(mail, buf_data(&s->head))) != ERR_OK)
-		postpone(s);
-	mem_free(list);
-}
-
-/* What was dropped while relay, or the disk, was at it: its sender hears nothing. */
-static void forget_dropped(struct settlement *s)
-{
-	for (size_t i = 0; i < s->count; i++)
-		if (s->items[i].row->dropped)
-			s->items[i].report = false;
-}
-
-/* All that belongs to one commit is handed in without a break. */
-static void commit(struct settlement *s)
-{
-	forget_dropped(s);
-	send_report(s);
-	for (size_t i = 0; i < s->count; i++)
-		change(s, &s->items[i]);
-	writer_after(s->queue->writer, on_disk, s);
-}
-
-static void fetch_work(void *arg)
-{
-	struct settlement *s = arg;
-	const struct queue_mail *mail = s->mail;
-
-	if (mail->in_file)
-		s->head_err = queue_body_read(s->queue->folder, mail, 0, REPORT_HEAD, &s->head);
-	else
-		s->head_err = queue_reader_mail(s->queue->claims, mail->id.key, &s->loaded);
-}
-
-static void fetch_done(void *arg)
-{
-	struct settlement *s = arg;
-
-	if (s->head_err != ERR_OK)
-		log_note(LOG_WARNING, "a report goes out without the header of the message: %s",
-			 err_name(s->head_err));
-	commit(s);
-}
-
-static void fetch_then_commit(struct settlement *s)
-{
-	const struct queue_mail *mail = s->mail;
-	bool report = false;
-
-	for (size_t i = 0; i < s->count; i++)
-		report = report || s->items[i].report;
-	if (!report || (!mail->in_file && mail->body != NULL))
-		commit(s);
-	else
-		queue_job(mail->in_file ? s->queue->body_pool : s->queue->claim_pool, fetch_work,
-			  fetch_done, s);
-}
+#include "settlement.h"
 
 /* ---- deciding ---------------------------------------------------------------------------- */
-static void tell(struct settlement *s, struct item *item, enum report_action action)
+static void tell(struct settlement *s, struct settlement_item *item, enum report_action action)
 {
 	struct queue_recipient recipient;
 
@@ -258,7 +27,7 @@ static void tell(struct settlement *s, struct item *item, enum report_action act
 		       report_wanted(s->mail, &s->envelope, &recipient, action);
 }
 
-static void fail(struct settlement *s, struct item *item, enum report_cause cause)
+static void fail(struct settlement *s, struct settlement_item *item, enum report_cause cause)
 {
 	item->outcome = IPC_FAILED;
 	item->cause = cause;
@@ -270,7 +39,7 @@ static void fail(struct settlement *s, struct item *item, enum report_cause caus
  * asks for is told whatever NOTIFY says, but for NEVER: each step of a trace (RFC 2852 4.1.4), and
  * that a message of mode N went to a server that knows nothing of its time (4.1.4.2).
  */
-static void delivered(struct settlement *s, struct item *item, uint8_t taken)
+static void delivered(struct settlement *s, struct settlement_item *item, uint8_t taken)
 {
 	const struct queue_envelope *envelope = &s->envelope;
 	struct queue_recipient recipient;
@@ -289,22 +58,11 @@ static void delivered(struct settlement *s, struct item *item, uint8_t taken)
 		       report_allowed(s->mail, envelope, &recipient);
 }
 
-static struct item *add_item(struct settlement *s, struct delivery_row *row)
-{
-	struct item *item = &s->items[s->count++];
-
-	item->row = row;
-	item->status = item->text = (struct slice){"", 0};
-	row->settled = true;
-	s->delivery->unsettled--;
-	return item;
-}
-
 static void decide(struct settlement *s, struct delivery_row *row, const struct rec_result *result,
 		   uint64_t hint)
 {
 	struct retry_schedule schedule = queue_schedule(s->queue);
-	struct item *item = add_item(s, row);
+	struct settlement_item *item = settlement_add(s, row);
 	int64_t now = os_wall_ms(), pause;
 
 	item->code = result->code;
@@ -385,7 +143,7 @@ static void settle(struct queue *queue, struct delivery *delivery, const struct 
 		    result.outcome <= IPC_UNCERTAIN)
 			decide(s, row, &result, msg->retry_in_ms);
 	}
-	fetch_then_commit(s);
+	settlement_commit(s);
 }
 
 /* ---- RESULTS ----------------------------------------------------------------------------- */
@@ -471,12 +229,12 @@ enum err settle_results(struct queue *queue, struct slice payload)
 }
 
 /* ---- without relay ----------------------------------------------------------------------- */
-void settle_over(struct delivery *delivery, enum report_cause cause)
+static struct settlement *give_up(struct delivery *delivery, enum report_cause cause)
 {
 	struct settlement *s = settlement_new(delivery->queue, delivery, delivery->row_count);
 
 	for (uint32_t i = 0; i < delivery->row_count; i++) {
-		struct item *item = add_item(s, &delivery->rows[i]);
+		struct settlement_item *item = settlement_add(s, &delivery->rows[i]);
 
 		if (cause == REPORT_LATE) {
 			item->status = SLICE_LIT("5.4.7");
@@ -492,7 +250,21 @@ void settle_over(struct delivery *delivery, enum report_cause cause)
 		(void)snprintf(item->last, sizeof(item->last), "%.*s", SLICE_ARG(item->text));
 		fail(s, item, cause);
 	}
-	fetch_then_commit(s);
+	return s;
+}
+
+void settle_over(struct delivery *const *deliveries, size_t count, enum report_cause cause)
+{
+	struct settlement *first = NULL;
+
+	for (size_t i = count; i-- > 0;) {
+		struct settlement *s = give_up(deliveries[i], cause);
+
+		s->next = first;
+		first = s;
+	}
+	if (first != NULL)
+		settlement_commit(first);
 }
 
 void settle_lost(struct delivery *delivery)
@@ -502,7 +274,7 @@ void settle_lost(struct delivery *delivery)
 	delivery->over = true;
 	for (uint32_t i = 0; i < delivery->row_count; i++) {
 		struct delivery_row *row = &delivery->rows[i];
-		struct item *item;
+		struct settlement_item *item;
 
 		if (row->settled)
 			continue;
@@ -510,12 +282,12 @@ void settle_lost(struct delivery *delivery)
 			delivery->next_due = 0;
 			continue;
 		}
-		item = add_item(s, row);
+		item = settlement_add(s, row);
 		item->outcome = IPC_UNCERTAIN;
 		item->due = os_wall_ms() + QUEUE_UNCERTAIN_MS;
 		(void)snprintf(item->last, sizeof(item->last),
 			       "the delivery was interrupted after the final dot: it may have "
 			       "arrived");
 	}
-	fetch_then_commit(s);
+	settlement_commit(s);
 }

@@ -122,6 +122,8 @@ static bool choose(struct view *view, const struct queue_view *at)
 
 	*row = (struct view_row){
 		.row = at->row, .in_file = at->mail->in_file, .scheduled = is_scheduled(view, at)};
+	if (at->envelope->release_at > view->now)
+		row->release_at = at->envelope->release_at;
 	msgid_print(&at->mail->id, row->id);
 	(void)snprintf(row->to, sizeof(row->to), "%.*s",
 		       SLICE_ARG(slice_head(at->recipient.address, VIEW_ADDRESS_MAX - 1)));

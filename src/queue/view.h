@@ -21,7 +21,8 @@ enum {
 struct view_row {
 	struct queue_row row;
 	bool in_file, touched;
-	bool scheduled; /* it waits for the time that its sender set (RFC 4865) */
+	bool scheduled;     /* it waits for the time that its sender set (RFC 4865) */
+	int64_t release_at; /* that time, if it is still to come; else 0 */
 	char id[MSGID_TEXT_MAX + 1];
 	char to[VIEW_ADDRESS_MAX];
 	char domain[VIEW_DOMAIN_MAX]; /* in lower case */

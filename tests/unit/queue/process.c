@@ -4,6 +4,7 @@
 enum { PATIENCE_MS = 20000 };
 
 const char *world_program;
+const struct slice world_small = {"Subject: x\r\n\r\nHello.\r\n", 22};
 
 /* ---- ends -------------------------------------------------------------------------------- */
 static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,
@@ -459,4 +460,42 @@ size_t world_op(struct world *world, enum ipc_op op, const char *subject, const 
 		snprintf(text, 1024, "%.*s", SLICE_ARG(slice_head(end.text, 1000)));
 		return rows;
 	}
+}
+
+size_t world_in_queue(struct world *world)
+{
+	uint8_t status;
+	char text[1024];
+
+	return world_op(world, IPC_OP_QUEUE_LIST, "", NULL, NULL, &status, text);
+}
+
+/* ---- for the tests' programs ------------------------------------------------------------- */
+int world_setup(void **state)
+{
+	struct world *world = world_new();
+
+	world_start(world);
+	world_connect_all(world);
+	*state = world;
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+bool world_begin(int argc, char **argv)
+{
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s PROGRAM [TEST]\n", argv[0]);
+		return false;
+	}
+	world_program = argv[1];
+	if (argc > 2)
+		cmocka_set_test_filter(argv[2]);
+	/* As root the process would become a user that only an installed system has. */
+	return !os_is_root() || (setgid(65534) == 0 && setuid(65534) == 0);
 }

@@ -51,7 +51,15 @@ struct world {
 	uint8_t taken; /* enum ipc_taken of what world_result says was delivered */
 };
 
-extern const char *world_program; /* path of the executable */
+extern const char *world_program;      /* path of the executable */
+extern const struct slice world_small; /* a message */
+
+/* What a test begins with: arguments PROGRAM [TEST], and no rights of root. False: told on stderr.
+ */
+bool world_begin(int argc, char **argv);
+/* For cmocka: a world as it comes, started, with all peers; and its end. */
+int world_setup(void **state);
+int world_teardown(void **state);
 
 struct world *world_new(void); /* a folder and a configuration */
 void world_free(struct world *world);
@@ -86,6 +94,8 @@ void world_result(struct world *world, const struct msg_deliver *deliver, enum i
 /* Sends an operation and returns its rows' count; text of the end in text (1024 bytes). */
 size_t world_op(struct world *world, enum ipc_op op, const char *subject, const char *key,
 		const char *value, uint8_t *status_out, char *text);
+/* Recipients in the queue. */
+size_t world_in_queue(struct world *world);
 void world_random(uint64_t key, unsigned char random_out[MSGID_RANDOM]);
 
 #endif

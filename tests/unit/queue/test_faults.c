@@ -8,7 +8,6 @@
 #include "process.h"
 #include "store/queue.h"
 
-static const struct slice small = {"Subject: x\r\n\r\nHello.\r\n", 22};
 static volatile struct fault *fault;
 
 static int setup(void **state)
@@ -20,12 +19,6 @@ static int setup(void **state)
 	world_start(world);
 	world_connect_all(world);
 	*state = world;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
 	return 0;
 }
 
@@ -44,15 +37,15 @@ static void failed_sync_is_refused_for_certain(void **state)
 	struct world *world = *state;
 	uint64_t key;
 
-	(void)world_mail(world, "a@one.example", small);
+	(void)world_mail(world, "a@one.example", world_small);
 	fault->sync_error = EIO;
-	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", world_small);
 	while (fault->count == 0)
 		usleep(1000);
 	usleep(20000);
 	fault->sync_error = 0; /* the next commit stands in its place */
 	assert_int_equal(world_verdict(world, key), IPC_STORE_ERROR);
-	(void)world_mail(world, "c@one.example", small);
+	(void)world_mail(world, "c@one.example", world_small);
 	world_kill(world);
 	world_start(world);
 	world_connect(world, &world->control, IPC_CONTROL, 1);
@@ -71,15 +64,15 @@ static void disk_that_stays_broken_gives_no_answer(void **state)
 	uint64_t key;
 
 	fault->sync_error = EIO;
-	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_STORE_UNSURE);
 	expect_accepting(world, false);
-	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_STORE_ERROR);
 	fault->sync_error = 0;
 	/* Nobody has anything to write, and yet it is noticed. */
 	expect_accepting(world, true);
-	(void)world_mail(world, "c@one.example", small);
+	(void)world_mail(world, "c@one.example", world_small);
 }
 
 static void full_disk_recovers_by_itself(void **state)
@@ -89,10 +82,10 @@ static void full_disk_recovers_by_itself(void **state)
 	struct msg_results_ack ack;
 	uint64_t key;
 
-	(void)world_mail(world, "a@one.example", small);
+	(void)world_mail(world, "a@one.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	fault->write_error = ENOSPC;
-	key = world_submit(world, 1, "alice@example.org", "b@one.example", small);
+	key = world_submit(world, 1, "alice@example.org", "b@one.example", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_DISK_FULL);
 	/* A result is not lost by it: it is written when that is possible. */
 	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
@@ -100,7 +93,7 @@ static void full_disk_recovers_by_itself(void **state)
 	fault->write_error = 0;
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
 	expect_accepting(world, true);
-	(void)world_mail(world, "c@one.example", small);
+	(void)world_mail(world, "c@one.example", world_small);
 }
 
 static void large_body_on_a_full_disk(void **state)
@@ -134,7 +127,7 @@ static void late_is_told_once_on_a_full_disk(void **state)
 				      .deliver_by = os_wall_ms() + 300};
 	struct msg_deliver deliver;
 	unsigned reports = 0;
-	uint64_t key = world_ask(world, 1, &mail, &each, "b@one.example", small);
+	uint64_t key = world_ask(world, 1, &mail, &each, "b@one.example", world_small);
 
 	assert_int_equal(world_verdict(world, key), IPC_STORED);
 	end_expect(&world->relay, IPC_DELIVER, &deliver); /* and it takes its time */
@@ -195,13 +188,16 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(failed_sync_is_refused_for_certain, setup,
-						teardown),
+						world_teardown),
 		cmocka_unit_test_setup_teardown(disk_that_stays_broken_gives_no_answer, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(full_disk_recovers_by_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(large_body_on_a_full_disk, setup, teardown),
-		cmocka_unit_test_setup_teardown(late_is_told_once_on_a_full_disk, setup, teardown),
-		cmocka_unit_test_setup_teardown(refused_large_body_leaves_no_file, setup, teardown),
+						world_teardown),
+		cmocka_unit_test_setup_teardown(full_disk_recovers_by_itself, setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(large_body_on_a_full_disk, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(late_is_told_once_on_a_full_disk, setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(refused_large_body_leaves_no_file, setup,
+						world_teardown),
 	};
 	char page[] = "/tmp/postern-fault-XXXXXX";
 	int fd, status;

@@ -3,24 +3,6 @@
 #include "process.h"
 #include "store/queue.h"
 
-static const struct slice small = {"Subject: x\r\n\r\nHello.\r\n", 22};
-
-static int setup(void **state)
-{
-	struct world *world = world_new();
-
-	world_start(world);
-	world_connect_all(world);
-	*state = world;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static void relay_comes(struct world *world)
 {
 	const struct msg_in_flight_end end = {.count = 0};
@@ -115,7 +97,7 @@ static void result_of_an_unknown_claim(void **state)
 	struct msg_results_ack ack;
 
 	world_hang_up(&world->relay);
-	told.key = world_mail(world, "bob@one.example", small);
+	told.key = world_mail(world, "bob@one.example", world_small);
 	world_connect(world, &world->relay, IPC_RELAY, 2);
 	ipc_list_begin(&list, 1000);
 	assert_int_equal(ipc_list_add(&list, IPC_REC_recipient, &recipient), ERR_OK);
@@ -138,7 +120,7 @@ static void dropped_before_it_is_refused(void **state)
 	char text[1024];
 	uint8_t status;
 
-	(void)world_mail(world, "bob@one.example eve@one.example", small);
+	(void)world_mail(world, "bob@one.example eve@one.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	(void)world_op(world, IPC_OP_QUEUE_DROP, "", "to", "eve", &status, text);
 	assert_string_equal(text, "1 recipient dropped");
@@ -158,16 +140,15 @@ static void dropped_before_it_is_refused(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(refused_while_the_body_is_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(result_of_an_unknown_claim, setup, teardown),
-		cmocka_unit_test_setup_teardown(dropped_before_it_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_while_the_body_is_read, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(result_of_an_unknown_claim, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(dropped_before_it_is_refused, world_setup,
+						world_teardown),
 	};
 
-	if (argc != 2)
-		return 2;
-	world_program = argv[1];
-	/* As root the process would become a user that only an installed system has. */
-	if (os_is_root() && (setgid(65534) != 0 || setuid(65534) != 0))
+	if (!world_begin(argc, argv))
 		return 2;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

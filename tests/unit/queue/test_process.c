@@ -2,50 +2,24 @@
 #include "process.h"
 #include "store/queue.h"
 
-static const struct slice small = {"Subject: x\r\n\r\nHello.\r\n", 22};
-
-static int setup(void **state)
-{
-	struct world *world = world_new();
-
-	world_start(world);
-	world_connect_all(world);
-	*state = world;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
-static size_t in_queue(struct world *world)
-{
-	uint8_t status;
-	char text[1024];
-
-	return world_op(world, IPC_OP_QUEUE_LIST, "", NULL, NULL, &status, text);
-}
-
 static void deliver_one(void **state)
 {
 	struct world *world = *state;
 	struct msg_deliver deliver;
 	struct msg_results_ack ack;
-	uint64_t key = world_mail(world, "bob@Sink.Example", small);
+	uint64_t key = world_mail(world, "bob@Sink.Example", world_small);
 
-	assert_int_equal(in_queue(world), 1);
+	assert_int_equal(world_in_queue(world), 1);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	assert_int_equal(deliver.key, key);
 	assert_true(slice_is(deliver.destination, "sink.example"));
 	assert_true(slice_is(deliver.mail.sender, "alice@example.org"));
-	assert_true(deliver.has_body && slice_equal(deliver.body, small));
+	assert_true(deliver.has_body && slice_equal(deliver.body, world_small));
 	assert_int_equal(deliver.attempt, 1);
 	assert_int_equal(deliver.recipients.count, 1);
 	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
-	assert_int_equal(in_queue(world), 0);
+	assert_int_equal(world_in_queue(world), 0);
 	world_shut_down(world);
 }
 
@@ -55,7 +29,8 @@ static void grouped_by_destination(void **state)
 	struct msg_deliver deliver;
 	struct msg_results_ack ack;
 
-	(void)world_mail(world, "a@one.example b@two.example c@ONE.example d@two.example", small);
+	(void)world_mail(world, "a@one.example b@two.example c@ONE.example d@two.example",
+			 world_small);
 	for (int i = 0; i < 2; i++) {
 		end_expect(&world->relay, IPC_DELIVER, &deliver);
 		assert_int_equal(deliver.recipients.count, 2);
@@ -63,7 +38,7 @@ static void grouped_by_destination(void **state)
 	}
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
-	assert_int_equal(in_queue(world), 2);
+	assert_int_equal(world_in_queue(world), 2);
 }
 
 static void grants_rule(void **state)
@@ -76,15 +51,18 @@ static void grants_rule(void **state)
 	uint64_t key;
 
 	world_grant(world, 2, "alice@example.org", "example.net", 3);
-	key = world_submit(world, 9, "alice@example.org", "b@example.net", small);
+	key = world_submit(world, 9, "alice@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_NO_GRANT);
-	key = world_submit(world, 2, "boss@example.org", "b@example.net", small);
+	key = world_submit(world, 2, "boss@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_BAD_SENDER);
-	key = world_submit(world, 2, "alice@example.org", "b@example.net c@evil.example", small);
+	key = world_submit(world, 2, "alice@example.org", "b@example.net c@evil.example",
+			   world_small);
 	assert_int_equal(world_verdict(world, key), IPC_BAD_RECIPIENT);
-	key = world_submit(world, 2, "alice@example.org", "b@example.net c@example.net", small);
+	key = world_submit(world, 2, "alice@example.org", "b@example.net c@example.net",
+			   world_small);
 	assert_int_equal(world_verdict(world, key), IPC_STORED);
-	key = world_submit(world, 2, "alice@example.org", "b@example.net c@example.net", small);
+	key = world_submit(world, 2, "alice@example.org", "b@example.net c@example.net",
+			   world_small);
 	assert_int_equal(world_verdict(world, key), IPC_OVER_BUDGET);
 	end_expect(&world->auth, IPC_GRANT_USED, &used);
 	assert_int_equal(used.grant, 2);
@@ -94,14 +72,14 @@ static void grants_rule(void **state)
 	end_send(&world->auth, IPC_GRANT_SYNC, &sync);
 	end_expect(&world->auth, IPC_GRANT_SYNC_ACK, &ack);
 	assert_int_equal(ack.round, 7);
-	key = world_submit(world, 2, "alice@example.org", "b@example.net", small);
+	key = world_submit(world, 2, "alice@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_NO_GRANT);
 	/* auth dies: none of its grants is worth anything. */
 	world_hang_up(&world->auth);
 	world_connect(world, &world->auth, IPC_AUTH, 2);
 	end_send(&world->auth, IPC_GRANT_SYNC, &sync);
 	end_expect(&world->auth, IPC_GRANT_SYNC_ACK, &ack);
-	key = world_submit(world, 1, "alice@example.org", "b@example.net", small);
+	key = world_submit(world, 1, "alice@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_NO_GRANT);
 	/* Nor is a grant of another incarnation of smtpd. */
 	world_grant(world, 5, NULL, NULL, 10);
@@ -110,7 +88,7 @@ static void grants_rule(void **state)
 
 	end_expect(&world->smtpd, IPC_KEYS, &keys);
 	world->key = keys.first;
-	key = world_submit(world, 5, "alice@example.org", "b@example.net", small);
+	key = world_submit(world, 5, "alice@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_NO_GRANT);
 }
 
@@ -120,7 +98,7 @@ static void keys_of_others_are_refused(void **state)
 	uint64_t key;
 
 	world->key += 10000000;
-	key = world_submit(world, 1, "alice@example.org", "b@example.net", small);
+	key = world_submit(world, 1, "alice@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_BAD_MESSAGE);
 }
 
@@ -130,13 +108,13 @@ static void temporary_failure_is_retried(void **state)
 	struct msg_deliver deliver;
 	int64_t start = os_wall_ms();
 
-	(void)world_mail(world, "bob@sink.example", small);
+	(void)world_mail(world, "bob@sink.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	world_result(world, &deliver, IPC_DEFERRED, "451 later", false);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	assert_int_equal(deliver.attempt, 2);
 	assert_true(os_wall_ms() - start >= 850);
-	assert_true(deliver.has_body && slice_equal(deliver.body, small));
+	assert_true(deliver.has_body && slice_equal(deliver.body, world_small));
 }
 
 static void dead_host_is_probed(void **state)
@@ -147,7 +125,7 @@ static void dead_host_is_probed(void **state)
 	int64_t end;
 
 	for (int i = 0; i < 30; i++)
-		(void)world_mail(world, "bob@dead.example", small);
+		(void)world_mail(world, "bob@dead.example", world_small);
 	while (end_wait(&world->relay, IPC_DELIVER, 100, &deliver)) {
 		first++;
 		world_result(world, &deliver, IPC_DEFERRED, "no route", true);
@@ -161,7 +139,7 @@ static void dead_host_is_probed(void **state)
 		}
 	}
 	assert_in_range(probes, 2, 4); /* pauses of 1, 2, 2 seconds */
-	assert_int_equal(in_queue(world), 30);
+	assert_int_equal(world_in_queue(world), 30);
 }
 
 static void failure_bounces_once(void **state)
@@ -170,7 +148,7 @@ static void failure_bounces_once(void **state)
 	struct msg_deliver deliver;
 	struct msg_results_ack ack;
 
-	(void)world_mail(world, "a@sink.example b@sink.example", small);
+	(void)world_mail(world, "a@sink.example b@sink.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	assert_int_equal(deliver.recipients.count, 2);
 	world_result(world, &deliver, IPC_FAILED, "550 no such user here", false);
@@ -186,7 +164,7 @@ static void failure_bounces_once(void **state)
 	world_result(world, &deliver, IPC_FAILED, "550 gone", false);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
 	assert_false(end_wait(&world->relay, IPC_DELIVER, 200, &deliver));
-	assert_int_equal(in_queue(world), 0);
+	assert_int_equal(world_in_queue(world), 0);
 }
 
 /* Messages that have been there too long, put where the process will find them. */
@@ -212,11 +190,11 @@ static void plant_old(const char *folder, uint64_t first, unsigned count)
 		buf_init(&text, 4096);
 		assert_int_equal(queue_envelope_begin(&text, &envelope), ERR_OK);
 		assert_int_equal(queue_envelope_add(&text, &recipient), ERR_OK);
-		put.mail = queue_mail_new(buf_data(&text), small);
+		put.mail = queue_mail_new(buf_data(&text), world_small);
 		put.mail->id.key = first + i;
 		put.mail->arrived = os_wall_ms() - 100000;
 		put.mail->expires = os_wall_ms() - 1000;
-		put.mail->size = small.len;
+		put.mail->size = world_small.len;
 		put.mail->recipients = 1;
 		assert_int_equal(queue_writer_commit(writer, &batch), ERR_OK);
 		assert_int_equal(put.err, ERR_OK);
@@ -255,7 +233,7 @@ static void expiry_bounces(void **state)
 		}
 	}
 	assert_in_range(attempts, 1, 4);
-	while (in_queue(world) != 0)
+	while (world_in_queue(world) != 0)
 		(void)end_wait(&world->relay, IPC_RESULTS_ACK, 100, &ack);
 }
 
@@ -310,7 +288,7 @@ static void large_message_in_chunks(void **state)
 	end_send(&world->relay, IPC_RESULTS, &results);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
 	ipc_list_release(&list);
-	assert_int_equal(in_queue(world), 0);
+	assert_int_equal(world_in_queue(world), 0);
 	mem_free(bytes);
 }
 
@@ -320,7 +298,7 @@ static void nothing_is_lost_by_a_kill(void **state)
 	struct msg_deliver deliver;
 	struct msg_known known;
 	unsigned char random[MSGID_RANDOM];
-	uint64_t key = world_mail(world, "bob@sink.example", small), other = world->key + 5;
+	uint64_t key = world_mail(world, "bob@sink.example", world_small), other = world->key + 5;
 
 	world_kill(world);
 	world_start(world);
@@ -338,7 +316,7 @@ static void nothing_is_lost_by_a_kill(void **state)
 	assert_false(known.stored);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	assert_int_equal(deliver.key, key);
-	assert_true(slice_equal(deliver.body, small));
+	assert_true(slice_equal(deliver.body, world_small));
 	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 }
 
@@ -354,8 +332,8 @@ static void relay_outlives_queue(void **state)
 	struct msg_keys keys;
 	uint64_t keys_of[2], claims[2];
 
-	keys_of[0] = world_mail(world, "bob@one.example", small);
-	keys_of[1] = world_mail(world, "bob@two.example", small);
+	keys_of[0] = world_mail(world, "bob@one.example", world_small);
+	keys_of[1] = world_mail(world, "bob@two.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &first);
 	claims[0] = first.claim;
 	end_expect(&world->relay, IPC_DELIVER, &second);
@@ -388,13 +366,13 @@ static void relay_outlives_queue(void **state)
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
 	assert_int_equal(ack.claim, claims[0]);
 	assert_false(end_wait(&world->relay, IPC_DELIVER, 300, &again));
-	assert_int_equal(in_queue(world), 1);
+	assert_int_equal(world_in_queue(world), 1);
 	told.claim = claims[1];
 	told.key = keys_of[1];
 	told.destination = SLICE_LIT("two.example");
 	world_result(world, &told, IPC_DELIVERED, "ok", false);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
-	assert_int_equal(in_queue(world), 0);
+	assert_int_equal(world_in_queue(world), 0);
 	/* The same news once more: confirmed, no harm. */
 	world_result(world, &told, IPC_DELIVERED, "ok", false);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
@@ -413,14 +391,14 @@ static void relay_dies_at_the_dot(void **state)
 	uint8_t status;
 	char text[1024];
 
-	dotted = world_mail(world, "bob@one.example", small);
+	dotted = world_mail(world, "bob@one.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	ipc_list_begin(&numbers, 100);
 	assert_int_equal(ipc_list_add(&numbers, IPC_REC_number, &number), ERR_OK);
 	const struct msg_at_dot dot = {.claim = deliver.claim, .numbers = ipc_list_view(&numbers)};
 
 	end_send(&world->relay, IPC_AT_DOT, &dot);
-	other = world_mail(world, "bob@two.example", small);
+	other = world_mail(world, "bob@two.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 	world_hang_up(&world->relay);
 	world_connect(world, &world->relay, IPC_RELAY, 2);
@@ -429,7 +407,7 @@ static void relay_dies_at_the_dot(void **state)
 	assert_int_equal(deliver.key, other); /* that one at once, the uncertain one not */
 	assert_int_equal(deliver.attempt, 1);
 	assert_false(end_wait(&world->relay, IPC_DELIVER, 300, &deliver));
-	assert_int_equal(in_queue(world), 2);
+	assert_int_equal(world_in_queue(world), 2);
 	/* The operator may say so. */
 	(void)world_op(world, IPC_OP_QUEUE_RETRY, "", "to", "@one.example", &status, text);
 	assert_int_equal(status, 0);
@@ -451,7 +429,8 @@ static void operator_has_the_say(void **state)
 
 	world_hang_up(&world->relay); /* nothing leaves */
 	for (int i = 0; i < 600; i++)
-		id.key = world_mail(world, i % 2 ? "bob@one.example" : "eve@two.example", small);
+		id.key = world_mail(world, i % 2 ? "bob@one.example" : "eve@two.example",
+				    world_small);
 	world_random(id.key, id.random);
 	msgid_print(&id, name);
 	assert_int_equal(world_op(world, IPC_OP_QUEUE_LIST, "", NULL, NULL, &status, text), 600);
@@ -473,7 +452,7 @@ static void operator_has_the_say(void **state)
 	assert_string_equal(text, "600 recipients held");
 	(void)world_op(world, IPC_OP_QUEUE_DROP, "", "to", "eve", &status, text);
 	assert_string_equal(text, "300 recipients dropped");
-	assert_int_equal(in_queue(world), 300);
+	assert_int_equal(world_in_queue(world), 300);
 	world_connect(world, &world->relay, IPC_RELAY, 2);
 	end_send(&world->relay, IPC_IN_FLIGHT_END, &end);
 	assert_false(end_wait(&world->relay, IPC_DELIVER, 300, &deliver));
@@ -493,14 +472,14 @@ static void operator_alone(void **state)
 	char text[1024];
 
 	world_hang_up(&world->relay);
-	(void)world_mail(world, "bob@one.example", small);
+	(void)world_mail(world, "bob@one.example", world_small);
 	world_shut_down(world);
 	world_start(world);
 	world_connect(world, &world->control, IPC_CONTROL, 1);
-	assert_int_equal(in_queue(world), 1);
+	assert_int_equal(world_in_queue(world), 1);
 	(void)world_op(world, IPC_OP_QUEUE_DROP, "", "all", "true", &status, text);
 	assert_string_equal(text, "1 recipient dropped");
-	assert_int_equal(in_queue(world), 0);
+	assert_int_equal(world_in_queue(world), 0);
 	world_shut_down(world);
 }
 
@@ -517,7 +496,7 @@ static void malformed_ends_the_channel_only(void **state)
 	world_connect(world, &world->smtpd, IPC_SMTPD, 1);
 	end_expect(&world->smtpd, IPC_KEYS, &never);
 	world->key = never.first;
-	(void)world_mail(world, "bob@one.example", small);
+	(void)world_mail(world, "bob@one.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 }
 
@@ -540,41 +519,39 @@ static void flood_of_questions_ends_the_channel_only(void **state)
 	world_connect(world, &world->smtpd, IPC_SMTPD, 1);
 	end_expect(&world->smtpd, IPC_KEYS, &keys);
 	world->key = keys.first;
-	(void)world_mail(world, "bob@one.example", small);
+	(void)world_mail(world, "bob@one.example", world_small);
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(deliver_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(grouped_by_destination, setup, teardown),
-		cmocka_unit_test_setup_teardown(grants_rule, setup, teardown),
-		cmocka_unit_test_setup_teardown(keys_of_others_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(temporary_failure_is_retried, setup, teardown),
-		cmocka_unit_test_setup_teardown(dead_host_is_probed, setup, teardown),
-		cmocka_unit_test_setup_teardown(failure_bounces_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(expiry_bounces, setup, teardown),
-		cmocka_unit_test_setup_teardown(large_message_in_chunks, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_is_lost_by_a_kill, setup, teardown),
-		cmocka_unit_test_setup_teardown(relay_outlives_queue, setup, teardown),
-		cmocka_unit_test_setup_teardown(relay_dies_at_the_dot, setup, teardown),
-		cmocka_unit_test_setup_teardown(operator_has_the_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(operator_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(malformed_ends_the_channel_only, setup, teardown),
-		cmocka_unit_test_setup_teardown(flood_of_questions_ends_the_channel_only, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(deliver_one, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(grouped_by_destination, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(grants_rule, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(keys_of_others_are_refused, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(temporary_failure_is_retried, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(dead_host_is_probed, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(failure_bounces_once, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(expiry_bounces, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(large_message_in_chunks, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_lost_by_a_kill, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(relay_outlives_queue, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(relay_dies_at_the_dot, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(operator_has_the_say, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(operator_alone, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(malformed_ends_the_channel_only, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(flood_of_questions_ends_the_channel_only,
+						world_setup, world_teardown),
 	};
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s PROGRAM [TEST]\n", argv[0]);
+	if (!world_begin(argc, argv))
 		return 2;
-	}
-	world_program = argv[1];
-	/* As root the process would become a user that only an installed system has. */
-	if (os_is_root() && (setgid(65534) != 0 || setuid(65534) != 0))
-		return 2;
-	if (argc > 2)
-		cmocka_set_test_filter(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
 #include "smtp/terms.h"
 #include "store/queue.h"
 
-static const struct slice small = {"Subject: x\r\n\r\nHello.\r\n", 22};
 static const struct rec_recipient plain = {.orcpt = {"", 0}};
 
 static struct rec_mail terms(void)
@@ -25,16 +24,10 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static uint64_t ask(struct world *world, const struct rec_mail *mail,
 		    const struct rec_recipient *each, const char *recipients)
 {
-	uint64_t key = world_ask(world, 1, mail, each, recipients, small);
+	uint64_t key = world_ask(world, 1, mail, each, recipients, world_small);
 
 	assert_int_equal(world_verdict(world, key), IPC_STORED);
 	return key;
@@ -68,14 +61,6 @@ static void expect_nothing(struct world *world)
 	struct msg_deliver deliver;
 
 	assert_false(end_wait(&world->relay, IPC_DELIVER, 300, &deliver));
-}
-
-static size_t in_queue(struct world *world)
-{
-	uint8_t status;
-	char text[1024];
-
-	return world_op(world, IPC_OP_QUEUE_LIST, "", NULL, NULL, &status, text);
 }
 
 /* ---- NOTIFY ------------------------------------------------------------------------------ */
@@ -237,9 +222,32 @@ static void operator_releases_early(void **state)
 	mail.release_at = os_wall_ms() + 3600000;
 	(void)ask(world, &mail, &plain, "bob@sink.example");
 	expect_nothing(world);
-	assert_int_equal(in_queue(world), 1);
+	assert_int_equal(world_in_queue(world), 1);
 	(void)world_op(world, IPC_OP_QUEUE_RELEASE, "", "to", "bob@sink.example", &status, text);
 	assert_int_equal(status, 0);
+	assert_string_equal(text, "1 recipient released");
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+}
+
+/* What is held and let go waits for its time as before. */
+static void hold_keeps_the_release(void **state)
+{
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+	uint8_t status;
+	char text[1024];
+
+	mail.release_at = os_wall_ms() + 3600000;
+	(void)ask(world, &mail, &plain, "bob@sink.example");
+	(void)world_op(world, IPC_OP_QUEUE_HOLD, "", "all", "true", &status, text);
+	assert_string_equal(text, "1 recipient held");
+	(void)world_op(world, IPC_OP_QUEUE_RELEASE, "", "all", "true", &status, text);
+	assert_true(has(slice_str(text),
+			"1 recipient released; 1 wait for the time that their sender "
+			"set"));
+	expect_nothing(world);
+	(void)world_op(world, IPC_OP_QUEUE_RELEASE, "", "all", "true", &status, text);
 	assert_string_equal(text, "1 recipient released");
 	end_expect(&world->relay, IPC_DELIVER, &deliver);
 }
@@ -273,6 +281,28 @@ static void late_goes_back(void **state)
 	assert_false(has(deliver.body, "first@dead.example"));
 	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
+}
+
+/* One report for one message, however many domains it goes to. */
+static void late_at_many_is_told_once(void **state)
+{
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+
+	mail.deliver_by = os_wall_ms() + 700;
+	mail.by_mode = QUEUE_BY_RETURN;
+	(void)ask(world, &mail, &plain,
+		  "a@one.example b@two.example c@one.example d@three.example");
+	for (int i = 0; i < 3; i++) {
+		end_expect(&world->relay, IPC_DELIVER, &deliver);
+		world_result(world, &deliver, IPC_DEFERRED, "later", false);
+	}
+	REPORT(world, "<a@one.example>", "<b@two.example>", "<c@one.example>", "<d@three.example>",
+	       "Status: 5.4.7\r\n");
+	while (world_in_queue(world) != 0)
+		usleep(10000);
+	expect_nothing(world);
 }
 
 /* Its time passed while the process was away; and one that cannot be met. */
@@ -325,7 +355,7 @@ static void late_is_told_once(void **state)
 		}
 	}
 	assert_int_equal(reports, 1);
-	assert_int_equal(in_queue(world), 2);
+	assert_int_equal(world_in_queue(world), 2);
 }
 
 /* ---- notices of delay -------------------------------------------------------------------- */
@@ -358,7 +388,7 @@ static void delay_is_told_behind_a_dead_host(void **state)
 		assert_false(has(deliver.body, "silent@dead.example"));
 		world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 	}
-	while (in_queue(world) != 3) /* the reports are gone for good */
+	while (world_in_queue(world) != 3) /* the reports are gone for good */
 		usleep(10000);
 	/* A restart repeats nothing. */
 	world_kill(world);
@@ -370,7 +400,7 @@ static void delay_is_told_behind_a_dead_host(void **state)
 		probes++;
 		world_result(world, &deliver, IPC_DEFERRED, "no route", true);
 	}
-	assert_int_equal(in_queue(world), 3);
+	assert_int_equal(world_in_queue(world), 3);
 }
 
 /* ---- MT-PRIORITY ------------------------------------------------------------------------- */
@@ -519,14 +549,14 @@ static void terms_out_of_range_are_refused(void **state)
 	bad[11].by_mode = QUEUE_BY_NOTIFY;
 	bad[11].deliver_by = -5;
 	for (size_t i = 0; i < 12; i++) {
-		key = world_ask(world, 1, &bad[i], &plain, "b@sink.example", small);
+		key = world_ask(world, 1, &bad[i], &plain, "b@sink.example", world_small);
 		assert_int_equal(world_verdict(world, key), IPC_BAD_MESSAGE);
 	}
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		key = world_ask(world, 1, &good, &odd[i], "b@sink.example", small);
+		key = world_ask(world, 1, &good, &odd[i], "b@sink.example", world_small);
 		assert_int_equal(world_verdict(world, key), IPC_BAD_MESSAGE);
 	}
-	assert_int_equal(in_queue(world), 0);
+	assert_int_equal(world_in_queue(world), 0);
 	(void)ask(world, &good, &plain, "b@sink.example");
 }
 
@@ -576,14 +606,16 @@ static void memory_is_kept_free(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, world_teardown)
 		T(success_is_reported_by_the_last_who_knows),
 		T(time_left_out_is_reported),
 		T(failure_is_reported_unless_excluded),
 		T(full_returns_the_message),
 		T(held_until_its_time),
 		T(operator_releases_early),
+		T(hold_keeps_the_release),
 		T(late_goes_back),
+		T(late_at_many_is_told_once),
 		T(late_goes_back_after_a_restart),
 		T(late_is_told_once),
 		T(delay_is_told_behind_a_dead_host),
@@ -592,18 +624,10 @@ int main(int argc, char **argv)
 		T(retry_names_its_destinations),
 		T(terms_out_of_range_are_refused),
 		T(original_recipient_beyond_ascii),
-		cmocka_unit_test_setup_teardown(memory_is_kept_free, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(memory_is_kept_free, setup_short, world_teardown),
 	};
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s PROGRAM [TEST]\n", argv[0]);
+	if (!world_begin(argc, argv))
 		return 2;
-	}
-	world_program = argv[1];
-	/* As root the process would become a user that only an installed system has. */
-	if (os_is_root() && (setgid(65534) != 0 || setuid(65534) != 0))
-		return 2;
-	if (argc > 2)
-		cmocka_set_test_filter(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

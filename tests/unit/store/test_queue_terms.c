@@ -230,6 +230,7 @@ static void place_knows_who_waits(void **state)
 	int64_t destination;
 	uint64_t waiting;
 	size_t count;
+	bool there;
 
 	(void)state;
 	for (uint64_t key = 1; key < 4; key++)
@@ -246,6 +247,11 @@ static void place_knows_who_waits(void **state)
 	assert_int_equal(waiting, 2); /* not held, not before its release, not uncertain */
 	assert_int_equal(count, 1);   /* what waits for its release is not woken */
 	assert_int_equal(rows[0].key, 1);
+	assert_int_equal(queue_reader_has(reader, &rows[0], &there), ERR_OK);
+	assert_true(there);
+	rows[0].due++; /* as it was before it moved */
+	assert_int_equal(queue_reader_has(reader, &rows[0], &there), ERR_OK);
+	assert_false(there);
 	assert_int_equal(queue_reader_place(reader, SLICE_LIT("other.example"), NOW, 4,
 					    &destination, &waiting, rows, &count),
 			 ERR_OK);
