@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's Dovecot as a mail store that takes mail by LMTP."""
 import os
-import shutil
 import stat
 
-from . import peers
-from .process import PATIENCE, Process, answers, free_ports, wait_for
+from .peer import Peer
+from .process import PATIENCE, answers, free_ports, wait_for
 
 VMAIL = 905
 
@@ -51,12 +50,11 @@ service stats {{
 """
 
 
-class Dovecot:
+class Dovecot(Peer):
     def __init__(self, extra=""):
-        self.folder, self.inner = peers.new_folder("dovecot")
+        super().__init__("dovecot")
         self.port = free_ports(1)[0]
         self.socket = self.folder / "run/lmtp"
-        self.process = None
         for name in ["run", "state", "mail"]:
             (self.folder / name).mkdir()
         os.chown(self.folder / "mail", VMAIL, VMAIL)
@@ -64,12 +62,10 @@ class Dovecot:
             CONF.format(inner=self.inner, vmail=VMAIL, port=self.port, quota=extra))
 
     def start(self):
-        self.process = Process(peers.inside(["/usr/sbin/dovecot", "-F", "-c", f"{self.inner}/dovecot.conf"]),
-                               self.folder / "log")
-        self.process.wait_ready(
+        return self.run(
+            ["/usr/sbin/dovecot", "-F", "-c", f"{self.inner}/dovecot.conf"],
             lambda: answers(self.port) and self.socket.exists() and stat.S_ISSOCK(self.socket.stat().st_mode),
             f"Dovecot's LMTP on port {self.port}")
-        return self
 
     def messages(self, user):
         new = self.folder / "mail" / user / "new"
@@ -77,16 +73,5 @@ class Dovecot:
 
     def wait_messages(self, user, count, seconds=PATIENCE):
         wait_for(lambda: len(self.messages(user)) >= count,
-                 lambda: f"{count} messages for {user} at Dovecot; its log:\n{self.process.log()[-3000:]}", seconds)
+                 lambda: f"{count} messages for {user} at Dovecot; its log:\n{self.log()[-3000:]}", seconds)
         return self.messages(user)
-
-    def stop(self):
-        if self.process:
-            self.process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        self.stop()

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's nsd as the name server of made-up domains."""
-import shutil
 import socket
 
-from . import peers
-from .process import Process, free_ports
+from .peer import Peer
+from .process import free_ports
 
 CONF = """\
 server:
@@ -29,13 +28,12 @@ zone:
 HEAD = "$TTL 60\n@ IN SOA ns.{name}. admin.{name}. 1 3600 600 86400 60\n@ IN NS ns.{name}.\nns IN A 127.0.0.1\n"
 
 
-class Nsd:
+class Nsd(Peer):
     """zones: name -> lines of the zone file after SOA and NS. "." is served too: all else is NXDOMAIN."""
 
     def __init__(self, zones):
-        self.folder, self.inner = peers.new_folder("nsd")
+        super().__init__("nsd")
         self.port = free_ports(1)[0]
-        self.process = None
         conf = CONF.format(port=self.port, inner=self.inner)
         (self.folder / "root.zone").write_text(
             "$TTL 60\n. IN SOA ns. admin. 1 3600 600 86400 60\n. IN NS ns.\nns. IN A 127.0.0.1\n")
@@ -60,18 +58,4 @@ class Nsd:
                 return False
 
     def start(self):
-        self.process = Process(peers.inside(["/usr/sbin/nsd", "-d", "-c", f"{self.inner}/nsd.conf"]),
-                               self.folder / "log")
-        self.process.wait_ready(self._answers, "nsd")
-        return self
-
-    def stop(self):
-        if self.process:
-            self.process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        self.stop()
+        return self.run(["/usr/sbin/nsd", "-d", "-c", f"{self.inner}/nsd.conf"], self._answers, "nsd")

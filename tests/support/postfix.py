@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's Postfix as the server behind, beside or in comparison with ours."""
 import os
-import shutil
-import signal
 
 from . import peers
+from .peer import Peer
 from .process import PATIENCE, Process, answers, children, free_ports, run, wait_for
 
 POSTFIX, POSTDROP, VMAIL = 901, 902, 905
@@ -63,14 +62,13 @@ MAIN = {
 }
 
 
-class Postfix:
+class Postfix(Peer):
     """settings: of main.cf, on top of MAIN. mailboxes: domains whose mail is kept in self.maildir."""
 
     def __init__(self, settings=None, mailboxes=(), extra_services="", processes="-", port=None):
-        self.folder, self.inner = peers.new_folder("postfix")
+        super().__init__("postfix")
         self.port = port or free_ports(1)[0]
         self.maildir = self.folder / "mail/all"
-        self.process = None
         for name in ["etc", "spool", "data", "mail", "spool/pid"]:
             (self.folder / name).mkdir()
         for name in PRIVATE:
@@ -91,15 +89,13 @@ class Postfix:
         (self.folder / "etc/dynamicmaps.cf").write_text("")
 
     def start(self):
-        self.process = Process(peers.inside(["/usr/lib/postfix/sbin/master", "-s", "-c", f"{self.inner}/etc"]),
-                               self.folder / "master.log", env={"MAIL_CONFIG": f"{self.inner}/etc",
-                                                                "PATH": "/usr/sbin:/usr/bin"})
-        self.process.wait_ready(lambda: answers(self.port), f"Postfix on port {self.port}")
-        return self
+        return self.run(["/usr/lib/postfix/sbin/master", "-s", "-c", f"{self.inner}/etc"],
+                        lambda: answers(self.port), f"Postfix on port {self.port}",
+                        env={"MAIL_CONFIG": f"{self.inner}/etc", "PATH": "/usr/sbin:/usr/bin"})
 
     def log(self):
         path = self.folder / "maillog"
-        return path.read_text(errors="replace") if path.exists() else self.process.log()
+        return path.read_text(errors="replace") if path.exists() else super().log()
 
     def pids(self):
         return [self.process.pid, *children(self.process.pid)]
@@ -123,17 +119,6 @@ class Postfix:
         wait_for(lambda: len(self.messages()) >= count, lambda: f"{count} messages at Postfix, there are "
                  f"{len(self.messages())}; its log:\n{self.log()[-3000:]}", seconds)
         return self.messages()
-
-    def stop(self):
-        if self.process:
-            self.process.stop(signal.SIGTERM)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        self.stop()
 
 
 def smtp_sink(port, folder, *options):
