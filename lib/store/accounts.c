@@ -9,220 +9,110 @@
 #include "base/mem.h"
 #include "store/accounts_internal.h"
 
-/*
- * Statements are prepared once, on first use. Every value is bound; no text is ever pasted into
- * a statement.
- */
-#define COLUMNS                                                                                    \
-	"id, name, enabled, verifier, generation, created, changed, password_changed, "            \
-	"message_size "                                                                            \
-	"FROM account "
-
-static const char *const SQL[ACCOUNTS_STATEMENTS] = {
-	[ACCOUNTS_BEGIN] = "BEGIN IMMEDIATE",
-	[ACCOUNTS_COMMIT] = "COMMIT",
-	[ACCOUNTS_ROLLBACK] = "ROLLBACK",
-	/* The exact name wins over the one with a domain. */
-	[ACCOUNTS_FIND] = "SELECT " COLUMNS "WHERE name IN (?1, ?2) ORDER BY length(name) LIMIT 1",
-	[ACCOUNTS_LIST] = "SELECT " COLUMNS "WHERE name > ?1 ORDER BY name LIMIT ?2",
-	[ACCOUNTS_COUNT] = "SELECT count(*), coalesce(sum(enabled), 0) FROM account",
-	[ACCOUNTS_LARGEST] = "SELECT coalesce(max(message_size), 0) FROM account WHERE enabled = 1",
-	[ACCOUNTS_SEND_AS] = "SELECT pattern FROM send_as WHERE account = ?1 ORDER BY position",
-	[ACCOUNTS_ADD] =
-		"INSERT INTO account (name, enabled, verifier, generation, created, changed, "
-		"password_changed) VALUES (?1, 1, ?2, 1, ?3, ?3, ?3)",
-	[ACCOUNTS_ADD_SEND_AS] =
-		"INSERT INTO send_as (account, position, pattern) VALUES (?1, ?2, ?3)",
-	[ACCOUNTS_CLEAR_SEND_AS] = "DELETE FROM send_as WHERE account = ?1",
-	[ACCOUNTS_SET_VERIFIER] = "UPDATE account SET verifier = ?2, generation = generation + 1, "
-				  "changed = ?3, password_changed = ?3 WHERE id = ?1",
-	[ACCOUNTS_SET_ENABLED] = "UPDATE account SET enabled = ?2, generation = generation + 1, "
-				 "changed = ?3 WHERE id = ?1",
-	[ACCOUNTS_TOUCH] =
-		"UPDATE account SET generation = generation + 1, changed = ?2 WHERE id = ?1",
-	[ACCOUNTS_SET_MESSAGE_SIZE] = "UPDATE account SET message_size = ?2, generation = "
-				      "generation + 1, changed = ?3 WHERE id = ?1",
-	[ACCOUNTS_DELETE] = "DELETE FROM account WHERE id = ?1",
-};
-
-/* ---- statements ----------------------------------------------------------------------------- */
-
-/* Ready to be bound, or NULL. */
-static sqlite3_stmt *statement(struct accounts *accounts, enum accounts_statement number)
-{
-	sqlite3_stmt **stmt = &accounts->statements[number];
-
-	if (*stmt == NULL && sqlite3_prepare_v3(accounts->db, SQL[number], -1,
-						SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
-		return NULL;
-	return *stmt;
-}
-
-static void done(sqlite3_stmt *stmt)
-{
-	(void)sqlite3_reset(stmt); /* repeats the error that step has given */
-	(void)sqlite3_clear_bindings(stmt);
-}
-
-/* Runs a statement that gives no rows. */
-static enum err finish(struct accounts *accounts, sqlite3_stmt *stmt)
-{
-	int code = sqlite3_step(stmt);
-	enum err err = ERR_OK;
-
-	if (code == SQLITE_CONSTRAINT_UNIQUE) {
-		accounts_explain(accounts, "there is one already");
-		err = ERR_EXISTS;
-	} else if (code != SQLITE_DONE) {
-		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	}
-	done(stmt);
-	return err;
-}
-
-enum err accounts_run(struct accounts *accounts, enum accounts_statement number)
-{
-	sqlite3_stmt *stmt = statement(accounts, number);
-
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	return finish(accounts, stmt);
-}
-
-/* Binds text that outlives the statement's run. */
-static int bind_text(sqlite3_stmt *stmt, int at, const char *text)
-{
-	return sqlite3_bind_text(stmt, at, text, -1, SQLITE_STATIC);
-}
-
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-void account_release(struct account *account)
-{
-	for (size_t i = 0; i < account->send_as_count; i++)
-		mem_free(account->send_as[i]);
-	mem_free(account->send_as);
-	mem_free(account->name);
-	verifier_wipe(&account->verifier);
-	*account = (struct account){0};
-}
-
-void account_copy(const struct account *from, struct account *to_out)
-{
-	*to_out = *from;
-	to_out->name = mem_strdup(from->name);
-	to_out->send_as = mem_array(from->send_as_count, sizeof(char *));
-	for (size_t i = 0; i < from->send_as_count; i++)
-		to_out->send_as[i] = mem_strdup(from->send_as[i]);
-}
-
-static struct slice column_slice(sqlite3_stmt *stmt, int at)
-{
-	const unsigned char *text = sqlite3_column_text(stmt, at);
-
-	return slice_of(text != NULL ? (const char *)text : "",
-			(size_t)sqlite3_column_bytes(stmt, at));
-}
-
-static char *column_text(sqlite3_stmt *stmt, int at)
-{
-	struct slice text = column_slice(stmt, at);
-
-	return mem_strndup(text.ptr, text.len);
-}
-
+/* In the order of ACCOUNT_COLUMNS. */
 static void read_row(sqlite3_stmt *stmt, struct account *account)
 {
+	struct slice verifier = accounts_slice(stmt, 3);
+
 	*account = (struct account){
 		.id = sqlite3_column_int64(stmt, 0),
-		.name = column_text(stmt, 1),
+		.name = accounts_text(stmt, 1),
 		.enabled = sqlite3_column_int(stmt, 2) == 1,
 		.generation = (uint64_t)sqlite3_column_int64(stmt, 4),
 		.created = sqlite3_column_int64(stmt, 5),
 		.changed = sqlite3_column_int64(stmt, 6),
 		.password_changed = sqlite3_column_int64(stmt, 7),
 		.message_size = (uint64_t)sqlite3_column_int64(stmt, 8),
+		.source = accounts_text(stmt, 9),
+		.hash = accounts_text(stmt, 10),
+		.main_password = sqlite3_column_int(stmt, 11) == 1,
+		.expires = sqlite3_column_int64(stmt, 12),
+		.frozen = sqlite3_column_int64(stmt, 13),
+		.frozen_why = accounts_text(stmt, 14),
 	};
-	if (verifier_read(column_slice(stmt, 3), &account->verifier) != ERR_OK) {
+	if (verifier.len == 0 && (account->source[0] != '\0' || account->hash[0] != '\0'))
+		return;
+	if (verifier_read(verifier, &account->verifier) != ERR_OK) {
 		account->verifier = (struct verifier){0};
 		account->damaged = true;
 	}
 }
 
-static enum err read_send_as(struct accounts *accounts, struct account *account)
+static enum err read_senders(struct accounts *accounts, struct account *account)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_SEND_AS);
-	int code = SQLITE_ERROR;
+	enum err err =
+		accounts_read_texts(accounts, ACCOUNTS_SEND_AS, account->id, ACCOUNT_PATTERNS,
+				    &account->send_as, &account->send_as_count);
 
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	(void)sqlite3_bind_int64(stmt, 1, account->id);
-	while (account->send_as_count < ACCOUNT_PATTERNS &&
-	       (code = sqlite3_step(stmt)) == SQLITE_ROW) {
-		account->send_as =
-			mem_resize(account->send_as, (account->send_as_count + 1) * sizeof(char *));
-		account->send_as[account->send_as_count++] = column_text(stmt, 0);
-	}
-	done(stmt);
-	if (code != SQLITE_DONE && code != SQLITE_ROW)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	return ERR_OK;
+	if (err == ERR_OK)
+		err = accounts_read_texts(accounts, ACCOUNTS_GROUPS, account->id, ACCOUNT_PATTERNS,
+					  &account->groups, &account->group_count);
+	return err;
 }
 
 enum err accounts_find(struct accounts *accounts, const char *name, const char *domain,
 		       struct account *account_out)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_FIND);
 	char address[ACCOUNT_NAME_MAX + 1];
 	struct account found = {0};
-	enum err err;
-	int code;
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_FIND, &stmt);
 
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
+	if (err != ERR_OK)
+		return err;
 	if (account_address(name, domain, address) != ERR_OK)
 		(void)snprintf(address, sizeof(address), "%s", name);
-	(void)bind_text(stmt, 1, name);
-	(void)bind_text(stmt, 2, address);
-	code = sqlite3_step(stmt);
-	if (code == SQLITE_ROW)
+	accounts_bind(stmt, 1, name);
+	accounts_bind(stmt, 2, address);
+	if ((err = accounts_row(accounts, stmt)) == ERR_OK)
 		read_row(stmt, &found);
-	else if (code != SQLITE_DONE)
-		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	done(stmt);
-	if (code == SQLITE_DONE) {
+	accounts_done(stmt);
+	if (err == ERR_EOF) {
 		accounts_explain(accounts, "there is no account %s", name);
 		return ERR_NOT_FOUND;
 	}
-	if (code != SQLITE_ROW)
-		return err;
-	if ((err = read_send_as(accounts, &found)) != ERR_OK) {
+	if (err == ERR_OK && (err = read_senders(accounts, &found)) != ERR_OK)
 		account_release(&found);
+	if (err == ERR_OK)
+		*account_out = found;
+	return err;
+}
+
+enum err accounts_find_login(struct accounts *accounts, const struct account_login *login,
+			     const char *domain, struct account *account_out)
+{
+	struct account found = {0};
+	enum err err = accounts_find(accounts, login->name, domain, &found);
+
+	if (err != ERR_OK)
 		return err;
-	}
-	*account_out = found;
-	return ERR_OK;
+	if ((err = accounts_find_key(accounts, login, &found)) != ERR_OK)
+		account_release(&found);
+	else
+		*account_out = found;
+	return err;
 }
 
 enum err accounts_list(struct accounts *accounts, const char *after, size_t max,
 		       struct account *accounts_out, size_t *count_out)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_LIST);
-	enum err err = ERR_OK;
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_LIST, &stmt);
 	size_t count = 0;
-	int code = SQLITE_DONE;
 
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	(void)bind_text(stmt, 1, after);
+	if (err != ERR_OK)
+		return err;
+	accounts_bind(stmt, 1, after);
 	(void)sqlite3_bind_int64(stmt, 2, (int64_t)max);
-	while (count < max && (code = sqlite3_step(stmt)) == SQLITE_ROW)
+	while (count < max && (err = accounts_row(accounts, stmt)) == ERR_OK)
 		read_row(stmt, &accounts_out[count++]);
-	if (code != SQLITE_DONE && code != SQLITE_ROW)
-		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	done(stmt);
+	accounts_done(stmt);
+	if (err == ERR_EOF)
+		err = ERR_OK;
 	for (size_t i = 0; err == ERR_OK && i < count; i++)
-		err = read_send_as(accounts, &accounts_out[i]);
+		err = read_senders(accounts, &accounts_out[i]);
 	if (err != ERR_OK) {
 		while (count > 0)
 			account_release(&accounts_out[--count]);
@@ -234,114 +124,104 @@ enum err accounts_list(struct accounts *accounts, const char *after, size_t max,
 
 enum err accounts_count(struct accounts *accounts, uint64_t *count_out, uint64_t *enabled_out)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_COUNT);
-	enum err err = ERR_OK;
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_COUNT, &stmt);
 
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	if (sqlite3_step(stmt) == SQLITE_ROW) {
+	if (err != ERR_OK)
+		return err;
+	if ((err = accounts_row(accounts, stmt)) == ERR_OK) {
 		*count_out = (uint64_t)sqlite3_column_int64(stmt, 0);
 		*enabled_out = (uint64_t)sqlite3_column_int64(stmt, 1);
-	} else {
-		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
 	}
-	done(stmt);
+	accounts_done(stmt);
 	return err;
 }
 
 enum err accounts_largest(struct accounts *accounts, uint64_t *bytes_out)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_LARGEST);
-	enum err err = ERR_OK;
+	int64_t bytes = 0;
+	enum err err = accounts_number(accounts, ACCOUNTS_LARGEST, 0, &bytes);
 
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		*bytes_out = (uint64_t)sqlite3_column_int64(stmt, 0);
-	else
-		err = accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	done(stmt);
+	if (err == ERR_OK)
+		*bytes_out = (uint64_t)bytes;
 	return err;
+}
+
+enum err accounts_each_frozen(struct accounts *accounts, void (*fn)(void *arg, const char *name),
+			      void *arg)
+{
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_FROZEN, &stmt);
+	char *name;
+
+	if (err != ERR_OK)
+		return err;
+	while ((err = accounts_row(accounts, stmt)) == ERR_OK) {
+		name = accounts_text(stmt, 0);
+		fn(arg, name);
+		mem_free(name);
+	}
+	accounts_done(stmt);
+	return err == ERR_EOF ? ERR_OK : err;
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* Ends the transaction: commits if all went well, else undoes it. */
-enum err accounts_end(struct accounts *accounts, enum err err)
+static enum err check_size(struct accounts *accounts, uint64_t bytes)
 {
-	char why[ACCOUNT_WHY];
-
-	if (err == ERR_OK)
-		err = accounts_run(accounts, ACCOUNTS_COMMIT);
-	if (err != ERR_OK && sqlite3_get_autocommit(accounts->db) == 0) {
-		memcpy(why, accounts->why, sizeof(why));
-		(void)accounts_run(
-			accounts,
-			ACCOUNTS_ROLLBACK); /* what went wrong before it is what is told */
-		memcpy(accounts->why, why, sizeof(why));
-	}
-	return err;
-}
-
-/* A change of one row: ERR_NOT_FOUND when there was none. */
-static enum err finish_change(struct accounts *accounts, sqlite3_stmt *stmt)
-{
-	enum err err = finish(accounts, stmt);
-
-	if (err == ERR_OK && sqlite3_changes(accounts->db) == 0) {
-		accounts_explain(accounts, "there is no such account any more");
-		return ERR_NOT_FOUND;
-	}
-	return err;
+	if (bytes <= ACCOUNT_MESSAGE_MAX)
+		return ERR_OK;
+	accounts_explain(accounts, "messages of more than 4G cannot be taken");
+	return ERR_RANGE;
 }
 
 static enum err insert_send_as(struct accounts *accounts, int64_t id, const char *const *send_as,
 			       size_t count)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_ADD_SEND_AS);
-	enum err err = ERR_OK;
-
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
 	if (count > ACCOUNT_PATTERNS) {
 		accounts_explain(accounts, "more than %d sender patterns", ACCOUNT_PATTERNS);
 		return ERR_RANGE;
 	}
-	for (size_t i = 0; err == ERR_OK && i < count; i++) {
-		(void)sqlite3_bind_int64(stmt, 1, id);
-		(void)sqlite3_bind_int64(stmt, 2, (int64_t)i);
-		(void)bind_text(stmt, 3, send_as[i]);
-		err = finish(accounts, stmt);
-	}
+	return accounts_add_texts(accounts, ACCOUNTS_ADD_SEND_AS, id, send_as, count);
+}
+
+static enum err insert(struct accounts *accounts, const struct account_new *account, int64_t now,
+		       int64_t *id_out)
+{
+	char text[VERIFIER_TEXT_MAX + 1] = "";
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_ADD, &stmt);
+
+	if (err != ERR_OK || (err = check_size(accounts, account->message_size)) != ERR_OK)
+		return err;
+	if (account->verifier != NULL)
+		verifier_print(account->verifier, text);
+	accounts_bind(stmt, 1, account->name);
+	accounts_bind(stmt, 2, text);
+	(void)sqlite3_bind_int64(stmt, 3, now);
+	(void)sqlite3_bind_int64(stmt, 4, (int64_t)account->message_size);
+	accounts_bind(stmt, 5, account->source != NULL ? account->source : "");
+	accounts_bind(stmt, 6, account->hash != NULL ? account->hash : "");
+	(void)sqlite3_bind_int64(stmt, 7, account->expires);
+	err = accounts_finish(accounts, stmt);
+	OPENSSL_cleanse(text, sizeof(text));
+	if (err == ERR_EXISTS)
+		accounts_explain(accounts, "there is an account %s already", account->name);
+	if (err == ERR_OK)
+		*id_out = sqlite3_last_insert_rowid(accounts->db);
 	return err;
 }
 
-enum err accounts_add(struct accounts *accounts, const char *name, const struct verifier *verifier,
-		      const char *const *send_as, size_t send_as_count, int64_t now,
+enum err accounts_add(struct accounts *accounts, const struct account_new *account, int64_t now,
 		      int64_t *id_out)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_ADD);
-	char text[VERIFIER_TEXT_MAX + 1];
 	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
 	int64_t id = 0;
 
 	if (err != ERR_OK)
 		return err;
-	if (stmt == NULL)
-		return accounts_end(
-			accounts, accounts_fail(accounts, sqlite3_extended_errcode(accounts->db)));
-	verifier_print(verifier, text);
-	(void)bind_text(stmt, 1, name);
-	(void)bind_text(stmt, 2, text);
-	(void)sqlite3_bind_int64(stmt, 3, now);
-	err = finish(accounts, stmt);
-	OPENSSL_cleanse(text, sizeof(text));
-	if (err == ERR_EXISTS)
-		accounts_explain(accounts, "there is an account %s already", name);
-	if (err == ERR_OK) {
-		id = sqlite3_last_insert_rowid(accounts->db);
-		err = insert_send_as(accounts, id, send_as, send_as_count);
-	}
+	if ((err = insert(accounts, account, now, &id)) == ERR_OK)
+		err = insert_send_as(accounts, id, account->send_as, account->send_as_count);
 	err = accounts_end(accounts, err);
 	if (err == ERR_OK)
 		*id_out = id;
@@ -351,85 +231,97 @@ enum err accounts_add(struct accounts *accounts, const char *name, const struct 
 enum err accounts_set_verifier(struct accounts *accounts, int64_t id,
 			       const struct verifier *verifier, int64_t now)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_SET_VERIFIER);
 	char text[VERIFIER_TEXT_MAX + 1];
-	enum err err;
-
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	verifier_print(verifier, text);
-	(void)sqlite3_bind_int64(stmt, 1, id);
-	(void)bind_text(stmt, 2, text);
-	(void)sqlite3_bind_int64(stmt, 3, now);
-	err = finish_change(accounts, stmt);
-	OPENSSL_cleanse(text, sizeof(text));
-	return err;
-}
-
-enum err accounts_set_enabled(struct accounts *accounts, int64_t id, bool enabled, int64_t now)
-{
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_SET_ENABLED);
-
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	(void)sqlite3_bind_int64(stmt, 1, id);
-	(void)sqlite3_bind_int(stmt, 2, enabled ? 1 : 0);
-	(void)sqlite3_bind_int64(stmt, 3, now);
-	return finish_change(accounts, stmt);
-}
-
-static enum err clear_send_as(struct accounts *accounts, int64_t id)
-{
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_CLEAR_SEND_AS);
-
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	(void)sqlite3_bind_int64(stmt, 1, id);
-	return finish(accounts, stmt);
-}
-
-enum err accounts_set_send_as(struct accounts *accounts, int64_t id, const char *const *send_as,
-			      size_t send_as_count, int64_t now)
-{
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_TOUCH);
+	sqlite3_stmt *stmt;
 	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
 
 	if (err != ERR_OK)
 		return err;
-	if (stmt == NULL)
-		return accounts_end(
-			accounts, accounts_fail(accounts, sqlite3_extended_errcode(accounts->db)));
-	(void)sqlite3_bind_int64(stmt, 1, id);
-	(void)sqlite3_bind_int64(stmt, 2, now);
-	if ((err = finish_change(accounts, stmt)) == ERR_OK &&
-	    (err = clear_send_as(accounts, id)) == ERR_OK)
-		err = insert_send_as(accounts, id, send_as, send_as_count);
+	if ((err = accounts_prepare(accounts, ACCOUNTS_SET_VERIFIER, &stmt)) == ERR_OK) {
+		verifier_print(verifier, text);
+		(void)sqlite3_bind_int64(stmt, 1, id);
+		accounts_bind(stmt, 2, text);
+		(void)sqlite3_bind_int64(stmt, 3, now);
+		err = accounts_finish_change(accounts, stmt, "account");
+		OPENSSL_cleanse(text, sizeof(text));
+	}
+	if (err == ERR_OK)
+		err = accounts_run_with(accounts, ACCOUNTS_CLEAR_EXTRAS, id, 0);
 	return accounts_end(accounts, err);
+}
+
+/* Statements that set ?2 of account ?1, at the time ?3; ?4, if it is there, is why. */
+static enum err set(struct accounts *accounts, enum accounts_statement number, int64_t id,
+		    int64_t value, const char *why, int64_t now)
+{
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, number, &stmt);
+
+	if (err != ERR_OK)
+		return err;
+	(void)sqlite3_bind_int64(stmt, 1, id);
+	(void)sqlite3_bind_int64(stmt, 2, value);
+	(void)sqlite3_bind_int64(stmt, 3, now);
+	if (why != NULL)
+		accounts_bind(stmt, 4, why);
+	return accounts_finish_change(accounts, stmt, "account");
+}
+
+enum err accounts_set_enabled(struct accounts *accounts, int64_t id, bool enabled, int64_t now)
+{
+	return set(accounts, ACCOUNTS_SET_ENABLED, id, enabled ? 1 : 0, NULL, now);
 }
 
 enum err accounts_set_message_size(struct accounts *accounts, int64_t id, uint64_t bytes,
 				   int64_t now)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_SET_MESSAGE_SIZE);
+	enum err err = check_size(accounts, bytes);
 
-	if (bytes > ACCOUNT_MESSAGE_MAX) {
-		accounts_explain(accounts, "messages of more than 4G cannot be taken");
-		return ERR_RANGE;
-	}
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
-	(void)sqlite3_bind_int64(stmt, 1, id);
-	(void)sqlite3_bind_int64(stmt, 2, (int64_t)bytes);
-	(void)sqlite3_bind_int64(stmt, 3, now);
-	return finish_change(accounts, stmt);
+	if (err != ERR_OK)
+		return err;
+	return set(accounts, ACCOUNTS_SET_MESSAGE_SIZE, id, (int64_t)bytes, NULL, now);
+}
+
+enum err accounts_set_expires(struct accounts *accounts, int64_t id, int64_t expires, int64_t now)
+{
+	return set(accounts, ACCOUNTS_SET_EXPIRES, id, expires, NULL, now);
+}
+
+enum err accounts_set_main_password(struct accounts *accounts, int64_t id, bool allowed,
+				    int64_t now)
+{
+	return set(accounts, ACCOUNTS_SET_MAIN_PASSWORD, id, allowed ? 1 : 0, NULL, now);
+}
+
+enum err accounts_set_frozen(struct accounts *accounts, int64_t id, int64_t since, const char *why,
+			     int64_t now)
+{
+	char kept[ACCOUNT_REASON_MAX + 1];
+
+	(void)snprintf(kept, sizeof(kept), "%s", why);
+	return set(accounts, ACCOUNTS_SET_FROZEN, id, since, kept, now);
+}
+
+enum err accounts_set_send_as(struct accounts *accounts, int64_t id, const char *const *send_as,
+			      size_t send_as_count, int64_t now)
+{
+	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
+
+	if (err != ERR_OK)
+		return err;
+	if ((err = accounts_touch(accounts, id, now)) == ERR_OK &&
+	    (err = accounts_run_with(accounts, ACCOUNTS_CLEAR_SEND_AS, id, 0)) == ERR_OK)
+		err = insert_send_as(accounts, id, send_as, send_as_count);
+	return accounts_end(accounts, err);
 }
 
 enum err accounts_delete(struct accounts *accounts, int64_t id)
 {
-	sqlite3_stmt *stmt = statement(accounts, ACCOUNTS_DELETE);
+	sqlite3_stmt *stmt;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_DELETE, &stmt);
 
-	if (stmt == NULL)
-		return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
+	if (err != ERR_OK)
+		return err;
 	(void)sqlite3_bind_int64(stmt, 1, id);
-	return finish_change(accounts, stmt);
+	return accounts_finish_change(accounts, stmt, "account");
 }

@@ -68,6 +68,7 @@ static bool is_among_worst(struct slice password)
 enum err password_acceptable(struct slice password, struct slice name, char why[PASSWORD_WHY])
 {
 	struct slice local = slice_head(name, slice_find(name, '@'));
+	char tag[PASSWORD_KEY_TAG + 1];
 
 	if (password.len > PASSWORD_MAX) {
 		(void)snprintf(why, PASSWORD_WHY, "the password is longer than %d bytes",
@@ -85,6 +86,12 @@ enum err password_acceptable(struct slice password, struct slice name, char why[
 			       PASSWORD_MIN);
 		return ERR_RANGE;
 	}
+	if (password_key_tag(password, tag)) {
+		(void)snprintf(why, PASSWORD_WHY,
+			       "the password has the form of an application's key; choose another, "
+			       "or --generate makes one");
+		return ERR_DENIED;
+	}
 	if (slice_equal_nocase(password, name) || slice_equal_nocase(password, local) ||
 	    slice_equal_nocase(stem(password), local)) {
 		(void)snprintf(why, PASSWORD_WHY,
@@ -100,13 +107,14 @@ enum err password_acceptable(struct slice password, struct slice name, char why[
 	return ERR_OK;
 }
 
-void password_generate(char text_out[PASSWORD_GENERATED + 1])
+static const char LETTERS[] = "abcdefghjkmnpqrstuvwxyz23456789"; /* no 0 o 1 i l */
+
+static void generate(char *text_out, size_t len)
 {
-	static const char LETTERS[] = "abcdefghjkmnpqrstuvwxyz23456789"; /* no 0 o 1 i l */
 	enum { COUNT = sizeof(LETTERS) - 1, FAIR = 256 / COUNT * COUNT };
 	size_t at = 0;
 
-	while (at < PASSWORD_GENERATED) {
+	while (at < len) {
 		unsigned char byte;
 
 		if (at % 5 == 4) {
@@ -118,4 +126,28 @@ void password_generate(char text_out[PASSWORD_GENERATED + 1])
 			text_out[at++] = LETTERS[byte % COUNT];
 	}
 	text_out[at] = '\0';
+}
+
+void password_generate(char text_out[PASSWORD_GENERATED + 1])
+{
+	generate(text_out, PASSWORD_GENERATED);
+}
+
+void password_generate_key(char text_out[PASSWORD_KEY + 1])
+{
+	generate(text_out, PASSWORD_KEY);
+}
+
+bool password_key_tag(struct slice password, char tag_out[PASSWORD_KEY_TAG + 1])
+{
+	if (password.len != PASSWORD_KEY)
+		return false;
+	for (size_t i = 0; i < PASSWORD_KEY; i++)
+		if (i % 5 == 4
+			    ? password.ptr[i] != '-'
+			    : password.ptr[i] == '\0' || strchr(LETTERS, password.ptr[i]) == NULL)
+			return false;
+	memcpy(tag_out, password.ptr, PASSWORD_KEY_TAG);
+	tag_out[PASSWORD_KEY_TAG] = '\0';
+	return true;
 }

@@ -335,10 +335,13 @@ static void user_add(struct operation *operation, struct accounts *accounts, int
 	}
 	if (!make_verifier(operation, name, password, &verifier))
 		return;
-	if (accounts_add(accounts, name, &verifier, patterns(operation), operation->send_as_count,
-			 now, &id) != ERR_OK ||
-	    (operation->has_message_size &&
-	     accounts_set_message_size(accounts, id, operation->message_size, now) != ERR_OK)) {
+	if (accounts_add(accounts,
+			 &(struct account_new){.name = name,
+					       .verifier = &verifier,
+					       .send_as = patterns(operation),
+					       .send_as_count = operation->send_as_count,
+					       .message_size = operation->message_size},
+			 now, &id) != ERR_OK) {
 		refuse(operation, "%s", accounts_why(accounts));
 	} else if (accounts_find(accounts, name, operation->domain, &account) == ERR_OK) {
 		char senders[ACCOUNT_PATTERNS_TEXT + 1];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an account may send as: its patterns, or its own address if it has none. */
+/*
+ * What a login may send as: the patterns of its key if that has its own; else those of the account,
+ * or its own address if it has none, and besides the addresses of the groups that it is in.
+ */
 #ifndef POSTERN_AUTH_SENDERS_H
 #define POSTERN_AUTH_SENDERS_H
 

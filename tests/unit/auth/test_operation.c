@@ -245,7 +245,11 @@ static void test_list(void **state)
 			 ERR_OK);
 	for (int i = 0; i < 2 * OPERATION_PAGE + 3; i++) {
 		(void)snprintf(name, sizeof(name), "user%04d", i);
-		assert_int_equal(accounts_add(accounts, name, &verifier, NULL, 0, 1, &id), ERR_OK);
+		assert_int_equal(
+			accounts_add(accounts,
+				     &(struct account_new){.name = name, .verifier = &verifier}, 1,
+				     &id),
+			ERR_OK);
 	}
 	operation = run(IPC_OP_USER_LIST, "", "", NULL);
 	for (;;) {

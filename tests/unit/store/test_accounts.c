@@ -11,68 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include <sqlite3.h>
-
-#include "store/accounts.h"
-
-static const unsigned char SALT[VERIFIER_SALT] = "0123456789abcdef";
-static const char DOMAIN[] = "example.org";
-
-struct fixture {
-	char folder[64];
-	char path[128];
-	struct accounts *accounts;
-	struct verifier verifier;
-};
-
-static void reopen(struct fixture *f)
-{
-	char why[ACCOUNT_WHY];
-
-	accounts_close(&f->accounts);
-	assert_int_equal(accounts_open(f->path, &f->accounts, why), ERR_OK);
-}
-
-static int set_up(void **state)
-{
-	static struct fixture f;
-
-	f = (struct fixture){.folder = "/tmp/postern-accounts-XXXXXX"};
-	assert_non_null(mkdtemp(f.folder));
-	(void)snprintf(f.path, sizeof(f.path), "%s/accounts.db", f.folder);
-	assert_int_equal(verifier_make(SLICE_LIT("pencil"), SALT, 4096, &f.verifier), ERR_OK);
-	reopen(&f);
-	*state = &f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	static const char *const SUFFIXES[] = {"", "-wal", "-shm"};
-	struct fixture *f = *state;
-	char path[160];
-
-	accounts_close(&f->accounts);
-	for (int i = 0; i < 3; i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", f->path, SUFFIXES[i]);
-		(void)unlink(path);
-	}
-	return rmdir(f->folder);
-}
-
-static int64_t add(struct fixture *f, const char *name)
-{
-	int64_t id = 0;
-
-	assert_int_equal(accounts_add(f->accounts, name, &f->verifier, NULL, 0, 1000, &id), ERR_OK);
-	assert_true(id > 0);
-	return id;
-}
-
-static void find(struct fixture *f, const char *name, struct account *account_out)
-{
-	assert_int_equal(accounts_find(f->accounts, name, DOMAIN, account_out), ERR_OK);
-}
+#include "accounts_fixture.h"
 
 static void test_add_and_find(void **state)
 {
@@ -82,9 +21,13 @@ static void test_add_and_find(void **state)
 	int64_t id = 0;
 
 	assert_int_equal(accounts_find(f->accounts, "alice", DOMAIN, &account), ERR_NOT_FOUND);
-	assert_int_equal(
-		accounts_add(f->accounts, "alice", &f->verifier, SEND_AS, 2, 1234567890123, &id),
-		ERR_OK);
+	assert_int_equal(accounts_add(f->accounts,
+				      &(struct account_new){.name = "alice",
+							    .verifier = &f->verifier,
+							    .send_as = SEND_AS,
+							    .send_as_count = 2},
+				      1234567890123, &id),
+			 ERR_OK);
 	reopen(f); /* what counts is the file */
 	find(f, "alice", &account);
 	assert_int_equal(account.id, id);
@@ -106,8 +49,11 @@ static void test_exists(void **state)
 	int64_t id = 77;
 
 	add(f, "alice");
-	assert_int_equal(accounts_add(f->accounts, "alice", &f->verifier, NULL, 0, 1, &id),
-			 ERR_EXISTS);
+	assert_int_equal(
+		accounts_add(f->accounts,
+			     &(struct account_new){.name = "alice", .verifier = &f->verifier}, 1,
+			     &id),
+		ERR_EXISTS);
 	assert_int_equal(id, 77);
 	assert_non_null(strstr(accounts_why(f->accounts), "alice"));
 	add(f, "bob"); /* the failed one left no transaction behind */
@@ -249,15 +195,6 @@ static void test_key_is_kept(void **state)
 	assert_memory_equal(key, accounts_key(f->accounts), sizeof(key));
 }
 
-static void run_sql(struct fixture *f, const char *sql)
-{
-	sqlite3 *db = NULL;
-
-	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
 /* A hash that nobody can read opens nothing (C6). */
 static void test_damaged_verifier(void **state)
 {
@@ -308,23 +245,77 @@ static void test_not_a_store(void **state)
 	test_open_fails(f, ERR_CORRUPT, "damaged");
 }
 
-/* A store of version 1, as it was before accounts had a message size: it keeps what is in it. */
-static void test_a_store_of_version_1_is_taken_over(void **state)
+/* Stores as earlier versions wrote them, text for text. */
+static const char TABLES_1[] =
+	"CREATE TABLE account (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+	" enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)), verifier TEXT NOT NULL,"
+	" generation INTEGER NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL,"
+	" password_changed INTEGER NOT NULL%s) STRICT;"
+	"CREATE TABLE send_as (account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+	" position INTEGER NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (account, position))"
+	" STRICT, WITHOUT ROWID;"
+	"CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;"
+	"INSERT INTO secret VALUES ('unknown-user', zeroblob(32));"
+	"INSERT INTO account (name, enabled, verifier, generation, created, changed,"
+	" password_changed) VALUES ('alice', 1, '%s', 7, 1000, 2000, 1500);"
+	"INSERT INTO send_as VALUES (1, 0, 'alice@example.org'), (1, 1, '*@lab.example.org');"
+	"PRAGMA application_id = 1886352225; PRAGMA user_version = %d;";
+
+static void write_old_store(struct fixture *f, int version)
+{
+	char verifier[VERIFIER_TEXT_MAX + 1], sql[4096];
+
+	accounts_close(&f->accounts);
+	assert_int_equal(unlink(f->path), 0);
+	verifier_print(&f->verifier, verifier);
+	(void)snprintf(sql, sizeof(sql), TABLES_1,
+		       version < 2 ? "" : ", message_size INTEGER NOT NULL DEFAULT 0", verifier,
+		       version);
+	run_sql(f, sql);
+	if (version >= 2)
+		run_sql(f, "UPDATE account SET message_size = 5000");
+}
+
+/* It keeps what is in it, and is as a new one from then on. */
+static void test_a_store_of_an_earlier_version_is_taken_over(void **state)
+{
+	struct fixture *f = *state;
+	struct account account;
+
+	for (int version = 1; version <= 2; version++) {
+		write_old_store(f, version);
+		for (int again = 0; again < 2; again++) {
+			reopen(f);
+			find(f, "alice", &account);
+			assert_int_equal(account.id, 1);
+			assert_int_equal(account.generation, 7);
+			assert_int_equal(account.created, 1000);
+			assert_int_equal(account.changed, 2000);
+			assert_int_equal(account.password_changed, 1500);
+			assert_int_equal(account.message_size, version < 2 ? 0 : 5000);
+			assert_true(account.enabled && account.main_password && !account.damaged);
+			assert_int_equal(account.expires, 0);
+			assert_int_equal(account.frozen, 0);
+			assert_string_equal(account.source, "");
+			assert_string_equal(account.hash, "");
+			assert_int_equal(account.send_as_count, 2);
+			assert_string_equal(account.send_as[1], "*@lab.example.org");
+			assert_true(verifier_check(&account.verifier, SLICE_LIT("pencil")));
+			account_release(&account);
+		}
+		assert_int_equal(accounts_set_frozen(f->accounts, 1, 9000, "too much", 9000),
+				 ERR_OK);
+		assert_true(add(f, "bob") > 1);
+	}
+}
+
+static void test_message_size(void **state)
 {
 	struct fixture *f = *state;
 	struct account account;
 	int64_t id = add(f, "alice");
 
-	accounts_close(&f->accounts);
-	run_sql(f, "ALTER TABLE account DROP COLUMN message_size; PRAGMA user_version = 1");
-	reopen(f);
-	find(f, "alice", &account);
-	assert_int_equal(account.id, id);
-	assert_int_equal(account.message_size, 0);
-	assert_false(account.damaged);
-	account_release(&account);
 	assert_int_equal(accounts_set_message_size(f->accounts, id, 104857600, 7000), ERR_OK);
-	reopen(f); /* and once more, as version 2 */
 	find(f, "alice", &account);
 	assert_int_equal(account.message_size, 104857600);
 	assert_int_equal(account.generation, 2);
@@ -441,18 +432,24 @@ static void test_names(void **state)
 	assert_string_equal(name, "bob@x.example");
 }
 
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STORE_TEST(test_add_and_find),  STORE_TEST(test_exists),
-		STORE_TEST(test_hostile_names), STORE_TEST(test_domain_changed),
-		STORE_TEST(test_generation),    STORE_TEST(test_delete),
-		STORE_TEST(test_list),          STORE_TEST(test_largest_of_those_enabled),
-		STORE_TEST(test_key_is_kept),   STORE_TEST(test_damaged_verifier),
-		STORE_TEST(test_not_a_store),   STORE_TEST(test_a_store_of_version_1_is_taken_over),
-		STORE_TEST(test_unreadable),    STORE_TEST(test_file_is_private),
+		STORE_TEST(test_add_and_find),
+		STORE_TEST(test_exists),
+		STORE_TEST(test_hostile_names),
+		STORE_TEST(test_domain_changed),
+		STORE_TEST(test_generation),
+		STORE_TEST(test_delete),
+		STORE_TEST(test_list),
+		STORE_TEST(test_largest_of_those_enabled),
+		STORE_TEST(test_message_size),
+		STORE_TEST(test_key_is_kept),
+		STORE_TEST(test_damaged_verifier),
+		STORE_TEST(test_not_a_store),
+		STORE_TEST(test_a_store_of_an_earlier_version_is_taken_over),
+		STORE_TEST(test_unreadable),
+		STORE_TEST(test_file_is_private),
 		cmocka_unit_test(test_names),
 	};
 
