@@ -154,6 +154,9 @@ enum ipc_limit { /* that smtpd enforces by itself, in the order of STRUCK */
 	IPC_LIMIT_MIN_RATE,
 	IPC_LIMIT_DESCRIPTORS,
 	IPC_LIMIT_HOPS,
+	IPC_LIMIT_FUTURE_RELEASE,
+	IPC_LIMIT_LONG_LINES,
+	IPC_LIMIT_PROXY_HEADERS,
 	IPC_LIMIT_COUNT,
 };
 

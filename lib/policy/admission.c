@@ -1,74 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Invariants: a source's counts are the lengths of its lists plus those who are logged in; ranks[n]
- * holds exactly the sources with n strangers, the one that came to that number first at its head;
- * the ring holds exactly the sources with somebody waiting; a source without visitors is in the
- * idle list or gone.
+ * Invariants: a source's counts are the lengths of its lists plus those who are logged in; the list
+ * of the oldest holds exactly the strangers. Sources and networks are admission_sources.c's.
  */
 #include "policy/admission.h"
 
 #include <string.h>
 #include <utlist.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
-
-enum { SWEEP = 2, US_PER_MS = 1000, US_PER_S = 1000000 };
-
-enum state { WAITING, STRANGER, LOGGED_IN, OUT };
-
-struct visitor {
-	struct admission *admission;
-	struct source *source; /* NULL when OUT */
-	void *data;
-	enum state state;
-	struct visitor *prev, *next; /* those of its source in the same state, oldest first */
-};
-
-struct source {
-	UT_hash_handle hh;
-	unsigned char key[ADMISSION_SOURCE];
-	uint32_t waiting, strangers, logged_in;
-	struct visitor *waiting_list, *stranger_list;
-	int64_t rest_at;            /* us: when its bucket is full again */
-	struct source *prev, *next; /* the ring, or the idle list */
-	struct source *rank_prev, *rank_next;
-	bool idle;
-};
-
-struct account {
-	UT_hash_handle hh;
-	int64_t id;
-	uint32_t logins;
-};
-
-struct admission {
-	struct admission_limits limits;
-	struct source *sources; /* by key */
-	struct source *ring;    /* whose turn it is first */
-	struct source *idle;    /* longest idle first */
-	uint32_t idle_count;
-	struct source **ranks; /* lists by number of strangers */
-	uint32_t ranks_size;
-	uint32_t top; /* the highest rank with a source; 0: there are no strangers */
-	struct account *accounts;
-	uint32_t sessions, strangers, waiting;
-	int64_t rest_at; /* us, of the whole */
-	int64_t now;     /* as last told */
-	uint64_t struck[ADMISSION_LIMITS];
-};
+#include "policy/admission_internal.h"
 
 /* ---- rates: GCRA, a token bucket that is one number ------------------------------------------ */
 
 static int64_t interval(uint32_t rate)
 {
-	return US_PER_S / rate > 0 ? US_PER_S / rate : 1;
+	return ADMISSION_US_PER_S / rate > 0 ? ADMISSION_US_PER_S / rate : 1;
 }
 
 /* When the next one may come, in us; any time in the past if now. */
 static int64_t rate_due(uint32_t rate, int64_t rest_at)
 {
-	return rate == 0 ? INT64_MIN : rest_at - (ADMISSION_BURST_MS * US_PER_MS - interval(rate));
+	return rate == 0 ? INT64_MIN
+			 : rest_at - (ADMISSION_BURST_MS * ADMISSION_US_PER_MS - interval(rate));
 }
 
 static void rate_take(uint32_t rate, int64_t *rest_at, int64_t now_us)
@@ -76,121 +30,6 @@ static void rate_take(uint32_t rate, int64_t *rest_at, int64_t now_us)
 	if (rate == 0)
 		return;
 	*rest_at = (*rest_at > now_us ? *rest_at : now_us) + interval(rate);
-}
-
-/* ---- sources --------------------------------------------------------------------------------- */
-
-/* An IPv4 address whole, of an IPv6 address the first 64 bits. */
-static void source_key(const unsigned char source[ADMISSION_SOURCE],
-		       unsigned char key_out[ADMISSION_SOURCE])
-{
-	static const unsigned char MAPPED[12] = {[10] = 0xff, [11] = 0xff};
-
-	memcpy(key_out, source, ADMISSION_SOURCE);
-	if (memcmp(source, MAPPED, sizeof(MAPPED)) != 0)
-		memset(key_out + 8, 0, 8);
-}
-
-static void forget(struct admission *admission, struct source *source)
-{
-	if (source->idle) {
-		DL_DELETE(admission->idle, source);
-		admission->idle_count--;
-	}
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): whoever is known is in it */
-	HASH_DEL(admission->sources, source);
-	mem_free(source);
-}
-
-static bool at_rest(const struct admission *admission, const struct source *source)
-{
-	return admission->limits.rate_per_source == 0 ||
-	       source->rest_at <= admission->now * US_PER_MS;
-}
-
-/* It may have no visitors any more: then it is remembered only for its rate. */
-static void retire(struct admission *admission, struct source *source)
-{
-	if (source->waiting + source->strangers + source->logged_in > 0)
-		return;
-	if (at_rest(admission, source)) {
-		forget(admission, source);
-		return;
-	}
-	source->idle = true;
-	DL_APPEND(admission->idle, source);
-	admission->idle_count++;
-	for (int i = 0; i < SWEEP && at_rest(admission, admission->idle); i++) {
-		forget(admission, admission->idle);
-		if (admission->idle == NULL)
-			return;
-	}
-	if (admission->idle_count > ADMISSION_IDLE_MAX)
-		forget(admission, admission->idle);
-}
-
-static struct source *find_or_add(struct admission *admission,
-				  const unsigned char address[ADMISSION_SOURCE])
-{
-	unsigned char key[ADMISSION_SOURCE];
-	struct source *source;
-
-	source_key(address, key);
-	HASH_FIND(hh, admission->sources, key, sizeof(key), source);
-	if (source == NULL) {
-		source = mem_alloc(sizeof(*source));
-		memcpy(source->key, key, sizeof(key));
-		HASH_ADD(hh, admission->sources, key, sizeof(source->key), source);
-	} else if (source->idle) {
-		DL_DELETE(admission->idle, source);
-		admission->idle_count--;
-		source->idle = false;
-	}
-	return source;
-}
-
-/* ---- ranks: which source has most strangers -------------------------------------------------- */
-
-static void rank_leave(struct admission *admission, struct source *source)
-{
-	if (source->strangers == 0)
-		return;
-	DL_DELETE2(admission->ranks[source->strangers], source, rank_prev, rank_next);
-	while (admission->top > 0 && admission->ranks[admission->top] == NULL)
-		admission->top--;
-}
-
-static void rank_join(struct admission *admission, struct source *source)
-{
-	uint32_t rank = source->strangers;
-
-	if (rank == 0)
-		return;
-	if (rank >= admission->ranks_size) {
-		uint32_t size = rank * 2 + 64;
-
-		admission->ranks = mem_resize(admission->ranks, size * sizeof(struct source *));
-		memset(admission->ranks + admission->ranks_size, 0,
-		       (size - admission->ranks_size) * sizeof(struct source *));
-		admission->ranks_size = size;
-	}
-	DL_APPEND2(admission->ranks[rank], source, rank_prev, rank_next);
-	if (rank > admission->top)
-		admission->top = rank;
-}
-
-static void add_stranger(struct visitor *visitor)
-{
-	struct admission *admission = visitor->admission;
-	struct source *source = visitor->source;
-
-	visitor->state = STRANGER;
-	DL_APPEND(source->stranger_list, visitor);
-	rank_leave(admission, source);
-	source->strangers++;
-	rank_join(admission, source);
-	admission->strangers++;
-	admission->sessions++;
 }
 
 /* ---- visitors -------------------------------------------------------------------------------- */
@@ -202,31 +41,40 @@ static struct visitor *visitor_new(struct admission *admission, struct source *s
 	visitor->admission = admission;
 	visitor->source = source;
 	visitor->data = data;
-	visitor->state = OUT;
+	visitor->state = VISITOR_OUT;
 	return visitor;
+}
+
+static void begin_waiting(struct visitor *visitor)
+{
+	visitor->state = VISITOR_WAITING;
+	DL_APPEND(visitor->source->waiting_list, visitor);
+	source_add_waiting(visitor->admission, visitor->source);
 }
 
 static void stop_waiting(struct visitor *visitor)
 {
-	struct admission *admission = visitor->admission;
-	struct source *source = visitor->source;
+	DL_DELETE(visitor->source->waiting_list, visitor);
+	source_remove_waiting(visitor->admission, visitor->source);
+}
 
-	DL_DELETE(source->waiting_list, visitor);
-	admission->waiting--;
-	if (--source->waiting == 0)
-		DL_DELETE(admission->ring, source);
+static void become_stranger(struct visitor *visitor)
+{
+	struct admission *admission = visitor->admission;
+
+	visitor->state = VISITOR_STRANGER;
+	visitor->since = admission->now;
+	DL_APPEND(visitor->source->stranger_list, visitor);
+	DL_APPEND2(admission->oldest, visitor, older, newer);
+	source_add_stranger(admission, visitor->source);
+	admission->sessions++;
 }
 
 static void stop_being_stranger(struct visitor *visitor)
 {
-	struct admission *admission = visitor->admission;
-	struct source *source = visitor->source;
-
-	DL_DELETE(source->stranger_list, visitor);
-	rank_leave(admission, source);
-	source->strangers--;
-	rank_join(admission, source);
-	admission->strangers--;
+	DL_DELETE(visitor->source->stranger_list, visitor);
+	DL_DELETE2(visitor->admission->oldest, visitor, older, newer);
+	source_remove_stranger(visitor->admission, visitor->source);
 }
 
 /* It holds nothing any more. */
@@ -235,23 +83,23 @@ static void leave(struct visitor *visitor)
 	struct source *source = visitor->source;
 
 	switch (visitor->state) {
-	case WAITING:
+	case VISITOR_WAITING:
 		stop_waiting(visitor);
 		break;
-	case STRANGER:
+	case VISITOR_STRANGER:
 		stop_being_stranger(visitor);
 		visitor->admission->sessions--;
 		break;
-	case LOGGED_IN:
+	case VISITOR_LOGGED_IN:
 		source->logged_in--;
 		visitor->admission->sessions--;
 		break;
-	case OUT:
+	case VISITOR_OUT:
 		return;
 	}
-	visitor->state = OUT;
+	visitor->state = VISITOR_OUT;
 	visitor->source = NULL;
-	retire(visitor->admission, source);
+	source_retire(visitor->admission, source);
 }
 
 void visitor_free(struct visitor **visitor)
@@ -269,23 +117,60 @@ void *visitor_data(const struct visitor *visitor)
 
 bool visitor_waits(const struct visitor *visitor)
 {
-	return visitor->state == WAITING;
+	return visitor->state == VISITOR_WAITING;
 }
 
 void visitor_logged_in(struct visitor *visitor)
 {
-	if (visitor->state != STRANGER)
+	if (visitor->state != VISITOR_STRANGER)
 		return;
 	stop_being_stranger(visitor);
 	visitor->source->logged_in++;
-	visitor->state = LOGGED_IN;
+	visitor->state = VISITOR_LOGGED_IN;
 }
 
-/* ---- the door -------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static uint32_t strangers_max(const struct admission_limits *limits)
 {
 	return limits->sessions > limits->reserve ? limits->sessions - limits->reserve : 1;
+}
+
+static struct admission_verdict away(struct admission *admission, enum admission_limit why)
+{
+	admission->struck[why]++;
+	return (struct admission_verdict){.answer = ADMISSION_AWAY, .why = why};
+}
+
+static bool had_time(const struct visitor *visitor)
+{
+	return visitor->admission->now - visitor->since >= ADMISSION_TIME_MS;
+}
+
+static bool is_crowd(const struct admission *admission, const struct network *network)
+{
+	uint32_t share = strangers_max(&admission->limits) / ADMISSION_CROWD;
+
+	return ranked_count(&network->strangers) > (share > 1 ? share : 1);
+}
+
+/*
+ * The oldest of who has most, if it had its time to log in. If it had not, it goes all the same
+ * where a crowd keeps others out, and stays where many have few each: then the oldest of all goes,
+ * or nobody (NULL). There is at least one stranger.
+ */
+static struct visitor *who_makes_room(const struct admission *admission,
+				      const struct source *newcomer)
+{
+	const struct network *network = ranking_top(&admission->by_strangers);
+	const struct source *source = ranking_top(&network->by_strangers);
+	struct visitor *first = source->stranger_list;
+
+	if (had_time(first))
+		return first;
+	if (is_crowd(admission, network))
+		return newcomer->network != network ? first : NULL;
+	return had_time(admission->oldest) ? admission->oldest : NULL;
 }
 
 /* Lets in the visitor, who is in no list; or says that there is no room. */
@@ -294,35 +179,54 @@ static struct admission_verdict enter(struct visitor *visitor)
 	struct admission *admission = visitor->admission;
 	const struct admission_limits *limits = &admission->limits;
 	struct admission_verdict verdict = {.answer = ADMISSION_ENTER};
-	bool full = admission->sessions >= limits->sessions;
 
-	if (full || admission->strangers >= strangers_max(limits)) {
+	if (admission->sessions >= limits->sessions ||
+	    admission->strangers >= strangers_max(limits)) {
 		/* Fewer are wanted than there were: newcomers wait until that is so. */
-		if (admission->strangers == 0 || admission->sessions > limits->sessions) {
-			admission->struck[ADMISSION_SESSIONS]++;
-			verdict.answer = ADMISSION_AWAY;
-			verdict.why = ADMISSION_SESSIONS;
-			return verdict;
-		}
+		if (admission->strangers == 0 || admission->sessions > limits->sessions)
+			return away(admission, ADMISSION_SESSIONS);
+		verdict.out = who_makes_room(admission, visitor->source);
+		if (verdict.out == NULL)
+			return away(admission, ADMISSION_RESERVE);
 		admission->struck[ADMISSION_RESERVE]++;
-		verdict.out = admission->ranks[admission->top]->stranger_list;
+		verdict.why_out = ADMISSION_RESERVE;
 	}
-	add_stranger(visitor);
+	become_stranger(visitor);
 	if (verdict.out != NULL)
 		leave(verdict.out);
 	return verdict;
 }
 
-static void wait_for_turn(struct visitor *visitor)
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/*
+ * When all may wait that can, the newest of who has most waiting makes room: the visitor himself if
+ * nobody has more than he.
+ */
+static struct admission_verdict wait_for_turn(struct visitor *visitor)
 {
 	struct admission *admission = visitor->admission;
-	struct source *source = visitor->source;
+	const struct admission_limits *limits = &admission->limits;
+	struct admission_verdict verdict = {.answer = ADMISSION_WAIT};
+	const struct source *source = visitor->source;
 
-	visitor->state = WAITING;
-	DL_APPEND(source->waiting_list, visitor);
-	admission->waiting++;
-	if (source->waiting++ == 0)
-		DL_APPEND(admission->ring, source);
+	if (limits->waiting_per_source != 0 &&
+	    ranked_count(&source->waiting) >= limits->waiting_per_source)
+		return away(admission, ADMISSION_SOURCE_WAITING);
+	if (limits->waiting != 0 && admission->waiting >= limits->waiting) {
+		const struct network *network = ranking_top(&admission->by_waiting);
+
+		if (ranked_count(&network->waiting) <= ranked_count(&source->network->waiting) + 1)
+			return away(admission, ADMISSION_WAITING);
+		source = ranking_top(&network->by_waiting);
+		verdict.out = source->waiting_list->prev; /* the tail */
+		verdict.why_out = ADMISSION_WAITING;
+		admission->struck[ADMISSION_WAITING]++;
+	}
+	begin_waiting(visitor);
+	if (verdict.out != NULL)
+		leave(verdict.out);
+	return verdict;
 }
 
 /* Whether the visitor of the source must wait; counts what makes it wait. */
@@ -330,7 +234,8 @@ static bool must_wait(struct admission *admission, const struct source *source, 
 {
 	const struct admission_limits *limits = &admission->limits;
 
-	if (source->waiting > 0 || rate_due(limits->rate_per_source, source->rest_at) > now_us) {
+	if (ranked_count(&source->waiting) > 0 ||
+	    rate_due(limits->rate_per_source, source->rest_at) > now_us) {
 		admission->struck[ADMISSION_SOURCE_RATE] += limits->rate_per_source != 0;
 		return true;
 	}
@@ -349,35 +254,34 @@ static void take_turn(struct admission *admission, struct source *source, int64_
 	rate_take(admission->limits.rate_per_source, &source->rest_at, now_us);
 }
 
+/* ---- the door -------------------------------------------------------------------------------- */
+
 struct admission_verdict admission_knock(struct admission *admission,
 					 const unsigned char address[ADMISSION_SOURCE], int64_t now,
 					 void *data, struct visitor **visitor_out)
 {
 	const struct admission_limits *limits = &admission->limits;
-	struct source *source = find_or_add(admission, address);
-	struct admission_verdict verdict = {.answer = ADMISSION_WAIT};
+	struct source *source = source_get(admission, address);
+	struct admission_verdict verdict;
 	struct visitor *visitor;
 
 	admission->now = now;
 	*visitor_out = NULL;
 	if (limits->sessions_per_source != 0 &&
-	    source->waiting + source->strangers + source->logged_in >=
-		    limits->sessions_per_source) {
-		admission->struck[ADMISSION_PER_SOURCE]++;
-		retire(admission, source);
-		return (struct admission_verdict){.answer = ADMISSION_AWAY,
-						  .why = ADMISSION_PER_SOURCE};
+	    source_visitors(source) >= limits->sessions_per_source) {
+		source_retire(admission, source);
+		return away(admission, ADMISSION_PER_SOURCE);
 	}
 	visitor = visitor_new(admission, source, data);
-	if (must_wait(admission, source, now * US_PER_MS)) {
-		wait_for_turn(visitor);
+	if (must_wait(admission, source, now * ADMISSION_US_PER_MS)) {
+		verdict = wait_for_turn(visitor);
 	} else {
-		take_turn(admission, source, now * US_PER_MS);
+		take_turn(admission, source, now * ADMISSION_US_PER_MS);
 		verdict = enter(visitor);
 	}
 	if (verdict.answer == ADMISSION_AWAY) {
 		mem_free(visitor);
-		retire(admission, source);
+		source_retire(admission, source);
 		return verdict;
 	}
 	*visitor_out = visitor;
@@ -388,40 +292,64 @@ struct visitor *admission_present(struct admission *admission,
 				  const unsigned char address[ADMISSION_SOURCE], int64_t now,
 				  void *data)
 {
-	struct visitor *visitor = visitor_new(admission, find_or_add(admission, address), data);
+	struct visitor *visitor;
 
+	if (admission->sessions >= admission->limits.sessions)
+		return NULL;
+	visitor = visitor_new(admission, source_get(admission, address), data);
 	admission->now = now;
-	add_stranger(visitor);
+	become_stranger(visitor);
 	return visitor;
 }
 
-/* The first source in the ring whose own rate lets one in; else NULL and when one will. */
+/*
+ * The first source whose own rate lets one in, networks and their sources in turn; else NULL and
+ * when one will.
+ */
 static struct source *whose_turn(const struct admission *admission, int64_t now_us,
 				 int64_t *due_out)
 {
+	struct network *network;
 	struct source *source;
 
 	*due_out = INT64_MAX;
-	DL_FOREACH (admission->ring, source) {
-		int64_t due = rate_due(admission->limits.rate_per_source, source->rest_at);
+	DL_FOREACH (admission->ring, network) {
+		DL_FOREACH (network->ring, source) {
+			int64_t due = rate_due(admission->limits.rate_per_source, source->rest_at);
 
-		if (due <= now_us)
-			return source;
-		if (due < *due_out)
-			*due_out = due;
+			if (due <= now_us)
+				return source;
+			if (due < *due_out)
+				*due_out = due;
+		}
 	}
 	return NULL;
 }
 
+/* It had its turn: the next source of the network, and the next network, have theirs. */
+static void turn_rings(struct admission *admission, struct source *source)
+{
+	struct network *network = source->network;
+
+	if (ranked_count(&source->waiting) > 0) {
+		DL_DELETE(network->ring, source);
+		DL_APPEND(network->ring, source);
+	}
+	if (network->ring != NULL) {
+		DL_DELETE(admission->ring, network);
+		DL_APPEND(admission->ring, network);
+	}
+}
+
 static int64_t ms_after(int64_t us)
 {
-	return us == INT64_MAX ? INT64_MAX : us / US_PER_MS + 1;
+	return us == INT64_MAX ? INT64_MAX : us / ADMISSION_US_PER_MS + 1;
 }
 
 bool admission_next(struct admission *admission, int64_t now, struct admission_verdict *verdict_out,
 		    struct visitor **visitor_out, int64_t *wake_out)
 {
-	int64_t now_us = now * US_PER_MS;
+	int64_t now_us = now * ADMISSION_US_PER_MS;
 	int64_t due = rate_due(admission->limits.rate, admission->rest_at);
 	struct source *source = NULL;
 	struct visitor *visitor;
@@ -438,56 +366,16 @@ bool admission_next(struct admission *admission, int64_t now, struct admission_v
 	}
 	visitor = source->waiting_list;
 	stop_waiting(visitor);
-	if (source->waiting > 0) { /* then the next source has its turn */
-		DL_DELETE(admission->ring, source);
-		DL_APPEND(admission->ring, source);
-	}
+	turn_rings(admission, source);
 	take_turn(admission, source, now_us);
-	visitor->state = OUT;
+	visitor->state = VISITOR_OUT;
 	*verdict_out = enter(visitor);
 	if (verdict_out->answer == ADMISSION_AWAY) {
 		visitor->source = NULL;
-		retire(admission, source);
+		source_retire(admission, source);
 	}
 	*visitor_out = visitor;
 	return true;
-}
-
-/* ---- accounts -------------------------------------------------------------------------------- */
-
-static struct account *find_account(const struct admission *admission, int64_t id)
-{
-	struct account *account;
-
-	HASH_FIND(hh, admission->accounts, &id, sizeof(id), account);
-	return account;
-}
-
-bool admission_account_enter(struct admission *admission, int64_t id)
-{
-	uint32_t max = admission->limits.sessions_per_account;
-	struct account *account = find_account(admission, id);
-
-	if (account == NULL) {
-		account = mem_alloc(sizeof(*account));
-		account->id = id;
-		HASH_ADD(hh, admission->accounts, id, sizeof(account->id), account);
-	} else if (max != 0 && account->logins >= max) {
-		admission->struck[ADMISSION_PER_ACCOUNT]++;
-		return false;
-	}
-	account->logins++;
-	return true;
-}
-
-void admission_account_leave(struct admission *admission, int64_t id)
-{
-	struct account *account = find_account(admission, id);
-
-	if (account == NULL || --account->logins > 0)
-		return;
-	HASH_DEL(admission->accounts, account);
-	mem_free(account);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -502,23 +390,11 @@ struct admission *admission_new(void)
 
 void admission_free(struct admission **admission)
 {
-	struct admission *gone = *admission;
-	struct source *source, *next_source;
-	struct account *account, *next_account;
-
-	*admission = NULL;
-	if (gone == NULL)
+	if (*admission == NULL)
 		return;
-	HASH_ITER (hh, gone->sources, source, next_source) {
-		HASH_DEL(gone->sources, source);
-		mem_free(source);
-	}
-	HASH_ITER (hh, gone->accounts, account, next_account) {
-		HASH_DEL(gone->accounts, account);
-		mem_free(account);
-	}
-	mem_free(gone->ranks);
-	mem_free(gone);
+	sources_release(*admission);
+	accounts_release(*admission);
+	MEM_FREE(*admission);
 }
 
 void admission_set_limits(struct admission *admission, const struct admission_limits *limits)
@@ -526,8 +402,8 @@ void admission_set_limits(struct admission *admission, const struct admission_li
 	admission->limits = *limits;
 	if (admission->limits.sessions == 0)
 		admission->limits.sessions = 1;
-	while (limits->rate_per_source == 0 && admission->idle != NULL)
-		forget(admission, admission->idle);
+	if (limits->rate_per_source == 0)
+		sources_forget_idle(admission);
 }
 
 void admission_use(const struct admission *admission, struct admission_use *use_out)
@@ -536,19 +412,15 @@ void admission_use(const struct admission *admission, struct admission_use *use_
 		.sessions = admission->sessions,
 		.strangers = admission->strangers,
 		.waiting = admission->waiting,
+		.highest_account = accounts_highest(admission),
 		.sources = HASH_COUNT(admission->sources),
 	};
 	for (const struct source *source = admission->sources; source != NULL;
 	     source = source->hh.next) {
-		uint32_t visitors = source->waiting + source->strangers + source->logged_in;
-
-		if (visitors > use_out->highest_source)
-			use_out->highest_source = visitors;
-	}
-	for (const struct account *account = admission->accounts; account != NULL;
-	     account = account->hh.next) {
-		if (account->logins > use_out->highest_account)
-			use_out->highest_account = account->logins;
+		if (source_visitors(source) > use_out->highest_source)
+			use_out->highest_source = source_visitors(source);
+		if (ranked_count(&source->waiting) > use_out->highest_waiting)
+			use_out->highest_waiting = ranked_count(&source->waiting);
 	}
 	memcpy(use_out->struck, admission->struck, sizeof(use_out->struck));
 }

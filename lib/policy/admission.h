@@ -5,15 +5,21 @@
  * passed in, so that one process can decide for all that accept.
  *
  * A visitor knocks, waits for its turn if connections come faster than the rate, and is then let
- * in or turned away. Nobody is turned away for the rate: a rate only delays. Those who are not
- * logged in may hold all places but the reserve; when none of theirs is left, the oldest of them,
- * of the source that has most of them, makes room for the new one. So whoever opens connections
- * and keeps them without logging in loses his own ones, and a person always gets in.
+ * in or turned away. A rate delays; only when too many wait already, of the source or of all, is
+ * one of them turned away.
+ *
+ * Those who are not logged in may hold all places but the reserve; when none of theirs is left, the
+ * oldest of them, of whoever has most of them, makes room for the new one. So whoever opens
+ * connections and keeps them without logging in loses his own ones. Each has ADMISSION_TIME_MS to
+ * log in before it must make room, unless it is one of a crowd (ADMISSION_CROWD) that keeps others
+ * out: else a flood from many places would wash away each person before he can log in.
  *
  * A source is an IPv4 address or the /64 of an IPv6 address (what one subscriber has at least:
  * RFC 6177 2), found by a keyed hash. It is remembered while it has visitors, and beyond that only
  * until its rate is back at rest; at most ADMISSION_IDLE_MAX of these, the longest idle go first.
- * So memory is bounded by the visitors and that number, whatever comes from wherever.
+ * So memory is bounded by the visitors and that number, whatever comes from wherever. Who has most,
+ * and whose turn it is, goes by networks first, and by their sources then: a network is an IPv4
+ * address or an IPv6 /48, in which a site has 65 536 /64s to come from.
  */
 #ifndef POSTERN_POLICY_ADMISSION_H
 #define POSTERN_POLICY_ADMISSION_H
@@ -29,6 +35,8 @@ enum {
 	ADMISSION_SOURCE = 16,      /* bytes of an address: IPv6, or IPv4 mapped into it */
 	ADMISSION_IDLE_MAX = 65536, /* sources without visitors that are remembered */
 	ADMISSION_BURST_MS = 1000,  /* as many as the rate allows in this time come at once */
+	ADMISSION_TIME_MS = 1000,   /* in which anybody can log in, but for a slow hash or line */
+	ADMISSION_CROWD = 16, /* a network with more than this part of the strangers' places */
 };
 
 /* 0: no such limit, but for sessions. */
@@ -39,16 +47,20 @@ struct admission_limits {
 	uint32_t sessions_per_account;
 	uint32_t rate;            /* new sessions per second, in total */
 	uint32_t rate_per_source; /* per second */
+	uint32_t waiting;         /* for their turn, in total */
+	uint32_t waiting_per_source;
 };
 
 /* The limits that admission enforces, for counting how often each struck. */
 enum admission_limit {
-	ADMISSION_SESSIONS,    /* turned away, since all places are taken by those logged in */
-	ADMISSION_RESERVE,     /* the oldest of those not logged in made room */
-	ADMISSION_PER_SOURCE,  /* turned away */
-	ADMISSION_PER_ACCOUNT, /* a login was refused */
-	ADMISSION_RATE,        /* had to wait */
-	ADMISSION_SOURCE_RATE, /* had to wait */
+	ADMISSION_SESSIONS,       /* turned away, since all places are taken by those logged in */
+	ADMISSION_RESERVE,        /* one not logged in made room, or the new one was turned away */
+	ADMISSION_PER_SOURCE,     /* turned away */
+	ADMISSION_PER_ACCOUNT,    /* a login was refused */
+	ADMISSION_RATE,           /* had to wait */
+	ADMISSION_SOURCE_RATE,    /* had to wait */
+	ADMISSION_WAITING,        /* turned away, the new one or one that waited */
+	ADMISSION_SOURCE_WAITING, /* turned away */
 	ADMISSION_LIMITS,
 };
 
@@ -61,8 +73,10 @@ enum admission_answer {
 struct admission_verdict {
 	enum admission_answer answer;
 	enum admission_limit why; /* with AWAY */
-	/* Not NULL: this one made room and is out; the caller ends its session and frees it. */
+	/* Not NULL: this one was in (RESERVE) or waited (WAITING) and made room; the caller turns
+	 * it away and frees it. */
 	struct visitor *out;
+	enum admission_limit why_out;
 };
 
 struct admission *admission_new(void);
@@ -77,7 +91,10 @@ void admission_set_limits(struct admission *admission, const struct admission_li
 struct admission_verdict admission_knock(struct admission *admission,
 					 const unsigned char source[ADMISSION_SOURCE], int64_t now,
 					 void *data, struct visitor **visitor_out);
-/* One that is in already, as the caller's predecessor knew; no limit is looked at. */
+/*
+ * One that is in already, as the caller's predecessor knew; NULL if as many as limits.sessions are.
+ * No other limit is looked at.
+ */
 struct visitor *admission_present(struct admission *admission,
 				  const unsigned char source[ADMISSION_SOURCE], int64_t now,
 				  void *data);
@@ -109,6 +126,7 @@ struct admission_use {
 	uint32_t strangers; /* of them not logged in */
 	uint32_t waiting;
 	uint32_t highest_source;  /* visitors of the source that has most */
+	uint32_t highest_waiting; /* of them waiting, of the source that has most */
 	uint32_t highest_account; /* logins of the account that has most */
 	uint32_t sources;         /* remembered */
 	uint64_t struck[ADMISSION_LIMITS];

@@ -124,6 +124,10 @@ struct smtp_rcpt {
 	struct smtp_rcpt_terms terms;
 };
 
+/* How refusals begin that tell of a limit of options. */
+#define SMTP_HELD_TOO_LONG "501 5.5.4 A message is not held back for as long as that here"
+#define SMTP_LINE_TOO_LONG "554 5.6.0 A line is longer than"
+
 struct smtp_server_event {
 	enum smtp_server_event_type type;
 	struct slice text; /* valid until the next call of feed or next */

@@ -76,8 +76,8 @@ void server_body_text(struct smtp_server *server, struct slice text,
 	} else if (server->framer.long_text_line) {
 		server_drop_body(server,
 				 server->framer.line_max == SMTP_TEXT_LINE_STRICT
-					 ? "554 5.6.0 A line is longer than 998 octets"
-					 : "554 5.6.0 A line is longer than 64 KiB",
+					 ? SMTP_LINE_TOO_LONG " 998 octets"
+					 : SMTP_LINE_TOO_LONG " 64 KiB",
 				 false);
 	}
 	transaction->size += text.len;

@@ -233,8 +233,7 @@ static const char *take_envid(const struct taking *taking, struct slice value)
 }
 
 static const char *const two_holds = "501 5.5.4 Give either HOLDFOR or HOLDUNTIL";
-static const char *const held_too_long =
-	"501 5.5.4 A message is not held back for as long as that here";
+static const char *const held_too_long = SMTP_HELD_TOO_LONG;
 
 static const char *take_hold_for(const struct taking *taking, struct slice value)
 {

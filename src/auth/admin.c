@@ -8,9 +8,9 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
-#include "door.h"
 #include "grants.h"
 #include "ipc/channel.h"
+#include "limits.h"
 #include "operation.h"
 #include "os/log.h"
 #include "os/os.h"
@@ -102,7 +102,7 @@ struct limit_rows {
 	uint64_t id;
 };
 
-static void send_limit(void *arg, const struct door_row *limit)
+static void send_limit(void *arg, const struct limit_row *limit)
 {
 	const struct limit_rows *rows = arg;
 	uint8_t kind = strchr(limit->now, '.') == NULL ? IPC_FIELD_NUMBER : IPC_FIELD_TEXT;
@@ -149,7 +149,7 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	msg.fields = ipc_list_view(&row);
 	tell(admin, IPC_OP_ROW, &msg);
 	ipc_list_release(&row);
-	door_rows(auth->door, send_limit, &(struct limit_rows){admin, operation->id});
+	limits_rows(auth, send_limit, &(struct limit_rows){admin, operation->id});
 }
 
 /* What the change means for those who are logged in, before the operator hears of it. */

@@ -11,6 +11,7 @@
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	grants.c     what smtpd may do, held by queue
  *	door.c       how many may come in, and how fast, over all smtpd processes
+ *	limits.c     all limits, for the operator
  *	admin.c      what operators ask; operations.c does it, on a thread
  *
  * Invariant: AUTH_OK leaves only after queue has acknowledged the grant; a change of an account
@@ -43,6 +44,7 @@ enum {
 
 struct auth_counts { /* since the start */
 	uint64_t logins, failures, cached, unavailable;
+	uint64_t crowded; /* of those unavailable: more than auth.waiting waited */
 };
 
 struct auth {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "door.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "auth.h"
@@ -14,11 +12,15 @@
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
-#include "policy/admission.h"
 
 enum {
-	/* What all smtpd processes may have at the door beside the sessions that are let in. */
-	WAITING_MAX = 65536,
+	/* Who waits for his turn, over all smtpd processes: below what one of them has room for
+	 * (src/smtpd/knock.h), so that who made room for others is told, and not left in a backlog.
+	 */
+	WAITING_MAX = 1024,
+	WAITING_PER_SOURCE = 16,
+	/* What one smtpd may have at the door beside the sessions that are let in. */
+	KNOCKING_MAX = 65536,
 	LOAD_EVERY = 2000, /* ms at least between two looks at the load */
 };
 
@@ -32,6 +34,7 @@ struct guest {
 struct door {
 	struct auth *auth;
 	struct admission *admission;
+	struct admission_limits rules;
 	struct timer *turn;  /* when the next of those who wait may come in */
 	uint32_t guests_max; /* of one smtpd; by the largest limits.sessions so far */
 	uint64_t struck[IPC_LIMIT_COUNT];
@@ -53,6 +56,15 @@ static const struct words FULL = {"4.3.2", "Too many connections; try again late
 static const struct words SOURCE_FULL = {
 	"4.7.0", "Too many connections from your address; close some, or try again later",
 	"limits.sessions_per_source is reached"};
+static const struct words ALL_NEW = {
+	"4.3.2", "The server is busy; try again in a moment",
+	"limits.sessions but for sessions_reserve are taken by others that came just now"};
+static const struct words TOO_MANY_WAIT = {
+	"4.3.2", "Too many connections are waiting; try again later",
+	"too many wait for limits.connection_rate or connection_rate_per_source"};
+static const struct words SOURCE_WAITS = {
+	"4.7.0", "Too many connections from your address are waiting; try again later",
+	"too many of this address wait for limits.connection_rate or connection_rate_per_source"};
 static const struct words OVERLOADED = {"4.3.2", "The server is overloaded; try again later",
 					"the load average is above limits.refuse_load"};
 static const struct words MADE_ROOM = {
@@ -81,13 +93,29 @@ static void forget(struct guest *guest)
 	mem_free(guest);
 }
 
-/* One who was let in made room for another. */
-static void send_out(struct visitor *visitor)
+/* One who was let in, or waited, made room for another. */
+static void send_out(struct visitor *visitor, enum admission_limit why)
 {
 	struct guest *guest = visitor_data(visitor);
 
-	send_away(guest->front, guest->id, &MADE_ROOM);
+	send_away(guest->front, guest->id, why == ADMISSION_WAITING ? &TOO_MANY_WAIT : &MADE_ROOM);
 	forget(guest);
+}
+
+static const struct words *words_of(enum admission_limit why)
+{
+	switch (why) {
+	case ADMISSION_PER_SOURCE:
+		return &SOURCE_FULL;
+	case ADMISSION_RESERVE:
+		return &ALL_NEW;
+	case ADMISSION_WAITING:
+		return &TOO_MANY_WAIT;
+	case ADMISSION_SOURCE_WAITING:
+		return &SOURCE_WAITS;
+	default:
+		return &FULL;
+	}
 }
 
 static void answer(struct guest *guest, const struct admission_verdict *verdict)
@@ -97,12 +125,11 @@ static void answer(struct guest *guest, const struct admission_verdict *verdict)
 	if (verdict->answer == ADMISSION_ENTER) {
 		front_send(guest->front, IPC_ADMIT, &msg);
 	} else if (verdict->answer == ADMISSION_AWAY) {
-		send_away(guest->front, guest->id,
-			  verdict->why == ADMISSION_PER_SOURCE ? &SOURCE_FULL : &FULL);
+		send_away(guest->front, guest->id, words_of(verdict->why));
 		forget(guest);
 	}
 	if (verdict->out != NULL)
-		send_out(verdict->out);
+		send_out(verdict->out, verdict->why_out);
 }
 
 /* Lets in those whose turn it is. */
@@ -165,6 +192,31 @@ static void read_source(struct slice client, unsigned char source_out[ADMISSION_
 		memcpy(source_out, network.bytes, ADMISSION_SOURCE);
 }
 
+static struct guest *guest_new(struct front *front, uint64_t id)
+{
+	struct guest *guest = mem_alloc(sizeof(*guest));
+
+	guest->id = id;
+	guest->front = front;
+	HASH_ADD(hh, front->guests, id, sizeof(guest->id), guest);
+	return guest;
+}
+
+/*
+ * Let in by the auth before this one. More than limits.sessions cannot be, unless that was lowered
+ * meanwhile, or this smtpd makes them up: the rest must go.
+ */
+static void take_over(struct front *front, uint64_t id, const unsigned char *source, int64_t now)
+{
+	struct guest *guest = guest_new(front, id);
+
+	guest->visitor = admission_present(front->auth->door->admission, source, now, guest);
+	if (guest->visitor == NULL) {
+		send_away(front, id, &FULL);
+		forget(guest);
+	}
+}
+
 enum err door_knock(struct front *front, const struct msg_knock *msg)
 {
 	struct door *door = front->auth->door;
@@ -175,22 +227,22 @@ enum err door_knock(struct front *front, const struct msg_knock *msg)
 
 	if (find(front, msg->id) != NULL)
 		return ERR_EXISTS;
+	if (msg->inside && front->settled)
+		return ERR_DENIED;
 	if (HASH_COUNT(front->guests) >= door->guests_max)
 		return ERR_RANGE;
-	if (!msg->inside && overloaded(door, now)) {
+	read_source(msg->client, source);
+	if (msg->inside) {
+		take_over(front, msg->id, source, now);
+		return ERR_OK;
+	}
+	front->settled = true;
+	if (overloaded(door, now)) {
 		door->load_struck++;
 		send_away(front, msg->id, &OVERLOADED);
 		return ERR_OK;
 	}
-	read_source(msg->client, source);
-	guest = mem_alloc(sizeof(*guest));
-	guest->id = msg->id;
-	guest->front = front;
-	HASH_ADD(hh, front->guests, id, sizeof(guest->id), guest);
-	if (msg->inside) {
-		guest->visitor = admission_present(door->admission, source, now, guest);
-		return ERR_OK;
-	}
+	guest = guest_new(front, msg->id);
 	verdict = admission_knock(door->admission, source, now, guest, &guest->visitor);
 	answer(guest, &verdict);
 	if (verdict.answer == ADMISSION_WAIT)
@@ -271,18 +323,20 @@ static uint32_t reserve(const struct config_limits *limits)
 void door_configure(struct door *door, const struct config *config)
 {
 	const struct config_limits *limits = &config->limits;
-	const struct admission_limits rules = {
+
+	door->rules = (struct admission_limits){
 		.sessions = limits->sessions,
 		.reserve = reserve(limits),
 		.sessions_per_source = per_source(limits),
 		.sessions_per_account = limits->sessions_per_account,
 		.rate = limits->connection_rate,
 		.rate_per_source = limits->connection_rate_per_source,
+		.waiting = WAITING_MAX,
+		.waiting_per_source = WAITING_PER_SOURCE,
 	};
-
-	admission_set_limits(door->admission, &rules);
-	if (limits->sessions + WAITING_MAX > door->guests_max)
-		door->guests_max = limits->sessions + WAITING_MAX;
+	admission_set_limits(door->admission, &door->rules);
+	if (limits->sessions + KNOCKING_MAX > door->guests_max)
+		door->guests_max = limits->sessions + KNOCKING_MAX;
 	door->load_limit = config_load(limits->refuse_load, CONFIG_REFUSE_PER_CORE, os_cpu_count());
 	door->load_looked_at = 0;
 	next_turns(door);
@@ -293,105 +347,11 @@ struct admission *door_admission(struct door *door)
 	return door->admission;
 }
 
-/* ---- for the operator ------------------------------------------------------------------------ */
-
-struct report {
-	void (*row)(void *arg, const struct door_row *row);
-	void *arg;
-};
-
-static void tell(const struct report *report, const char *limit, const char *value, int64_t now,
-		 uint64_t struck)
+void door_use(const struct door *door, struct door_use *use_out)
 {
-	struct door_row row = {.limit = limit, .struck = struck};
-
-	(void)snprintf(row.value, sizeof(row.value), "%s", value);
-	if (now >= 0)
-		(void)snprintf(row.now, sizeof(row.now), "%" PRId64, now);
-	report->row(report->arg, &row);
-}
-
-/* 0 is no limit. */
-static void tell_number(const struct report *report, const char *limit, uint64_t value, int64_t now,
-			uint64_t struck)
-{
-	char text[24] = "off";
-
-	if (value != 0)
-		(void)snprintf(text, sizeof(text), "%" PRIu64, value);
-	tell(report, limit, text, now, struck);
-}
-
-static void tell_time(const struct report *report, const char *limit, uint64_t ms, uint64_t struck)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), ms % 1000 == 0 ? "%" PRIu64 "s" : "%" PRIu64 "ms",
-		       ms % 1000 == 0 ? ms / 1000 : ms);
-	tell(report, limit, text, -1, struck);
-}
-
-static void tell_load(const struct door *door, const struct report *report)
-{
-	struct door_row row = {.limit = "refuse_load", .struck = door->load_struck};
-	uint32_t load = os_load(), limit = door->load_limit;
-
-	if (limit == 0)
-		(void)snprintf(row.value, sizeof(row.value), "off");
-	else
-		(void)snprintf(row.value, sizeof(row.value), "%u.%02u", limit / 100, limit % 100);
-	(void)snprintf(row.now, sizeof(row.now), "%u.%02u", load / 100, load % 100);
-	report->row(report->arg, &row);
-}
-
-/* Those that are decided here. */
-static void tell_door(const struct door *door, const struct config_limits *limits,
-		      const struct report *report)
-{
-	struct admission_use use;
-	char text[64];
-
-	admission_use(door->admission, &use);
-	tell_number(report, "sessions", limits->sessions, use.sessions,
-		    use.struck[ADMISSION_SESSIONS]);
-	tell_number(report, "sessions_per_source", per_source(limits), use.highest_source,
-		    use.struck[ADMISSION_PER_SOURCE]);
-	tell_number(report, "sessions_per_account", limits->sessions_per_account,
-		    use.highest_account, use.struck[ADMISSION_PER_ACCOUNT]);
-	(void)snprintf(text, sizeof(text), "%u%%: %u may be not logged in",
-		       limits->sessions_reserve, limits->sessions - reserve(limits));
-	tell(report, "sessions_reserve", text, use.strangers, use.struck[ADMISSION_RESERVE]);
-	tell_number(report, "connection_rate", limits->connection_rate, use.waiting,
-		    use.struck[ADMISSION_RATE]);
-	tell_number(report, "connection_rate_per_source", limits->connection_rate_per_source, -1,
-		    use.struck[ADMISSION_SOURCE_RATE]);
-	tell_load(door, report);
-}
-
-void door_rows(const struct door *door, void (*row)(void *arg, const struct door_row *row),
-	       void *arg)
-{
-	const struct config *config = auth_config(door->auth);
-	const struct config_limits *limits = &config->limits;
-	const struct config_timeouts *timeouts = &config->timeouts;
-	const struct report report = {row, arg};
-	const uint64_t *struck = door->struck;
-	char text[64];
-
-	tell_door(door, limits, &report);
-	tell_number(&report, "bad_recipients", limits->bad_recipients, -1,
-		    struck[IPC_LIMIT_BAD_RECIPIENTS]);
-	tell_number(&report, "errors", limits->errors, -1, struck[IPC_LIMIT_ERRORS]);
-	tell_number(&report, "recipients", limits->recipients, -1, struck[IPC_LIMIT_RECIPIENTS]);
-	tell_number(&report, "message_size", limits->message_size, -1,
-		    struck[IPC_LIMIT_MESSAGE_SIZE]);
-	tell_number(&report, "hops", limits->hops, -1, struck[IPC_LIMIT_HOPS]);
-	tell_number(&report, "min_rate", limits->min_rate, -1, struck[IPC_LIMIT_MIN_RATE]);
-	(void)snprintf(text, sizeof(text), "command %" PRIu64 "s, data_block %" PRIu64 "s",
-		       timeouts->command / 1000, timeouts->data_block / 1000);
-	tell(&report, "timeouts", text, -1, struck[IPC_LIMIT_TIMEOUTS]);
-	tell_time(&report, "timeouts.login", timeouts->login, struck[IPC_LIMIT_LOGIN_TIME]);
-	tell_time(&report, "timeouts.handshake", timeouts->handshake,
-		  struck[IPC_LIMIT_HANDSHAKE_TIME]);
-	tell(&report, "descriptors", "of the system", -1, struck[IPC_LIMIT_DESCRIPTORS]);
+	admission_use(door->admission, &use_out->admission);
+	use_out->rules = door->rules;
+	memcpy(use_out->struck, door->struck, sizeof(use_out->struck));
+	use_out->load_limit = door->load_limit;
+	use_out->load_struck = door->load_struck;
 }

@@ -8,8 +8,8 @@
 #define POSTERN_AUTH_DOOR_H
 
 #include "ipc/message.h"
+#include "policy/admission.h"
 
-struct admission;
 struct auth;
 struct config;
 struct door;
@@ -29,14 +29,14 @@ enum err door_struck(struct front *front, const struct msg_struck *msg);
 void door_logged_in(struct front *front, uint64_t session);
 void door_drop_front(struct front *front);
 
-/* A limit as the operator sees it. */
-struct door_row {
-	const char *limit;
-	char value[64];  /* as configured, or what it comes to */
-	char now[24];    /* how much of it is used; "": that cannot be said */
-	uint64_t struck; /* how often since the start */
+/* For the operator (limits.c). */
+struct door_use {
+	struct admission_use admission;
+	struct admission_limits rules;    /* in force */
+	uint64_t struck[IPC_LIMIT_COUNT]; /* what smtpd processes told */
+	uint32_t load_limit;              /* in hundredths; 0: none */
+	uint64_t load_struck;
 };
-void door_rows(const struct door *door, void (*row)(void *arg, const struct door_row *row),
-	       void *arg);
+void door_use(const struct door *door, struct door_use *use_out);
 
 #endif

@@ -141,6 +141,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 
 	(void)channel;
 	(void)fd;
+	/* Who is inside is told before all else. */
+	if (type != IPC_KNOCK)
+		front->settled = true;
 	switch (type) {
 	case IPC_AUTH_START:
 		err = ipc_decode(type, payload, &msg.start);

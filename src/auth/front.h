@@ -34,6 +34,7 @@ struct front {
 	struct grant *replacing; /* its successor, which queue has not acknowledged yet */
 	size_t grants;           /* live and pending, the standing ones too */
 	bool offered;            /* it was told what is offered */
+	bool settled;            /* it has told who is inside already, all of them */
 	char *accept_for;        /* what standing (or replacing) permits, joined */
 };
 

@@ -45,6 +45,7 @@ static void submit(struct login *login, struct verify_job *job)
 	login->runs++;
 	if (verify_submit(auth->verify, job, on_verified) != ERR_OK) {
 		verify_job_free(&job);
+		auth->counts.crowded++;
 		login_fail(login, &LOGIN_UNAVAILABLE, "too-many-logins");
 		return;
 	}

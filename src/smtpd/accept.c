@@ -209,6 +209,18 @@ static bool is_balancer(const struct door *door, const char *client)
 	       config_networks_have(&config->listens[door->index].proxy_from, slice_str(client));
 }
 
+static void await_header(const struct door *door, int fd, const char *client)
+{
+	struct acceptor *acceptor = door->acceptor;
+
+	if (proxies_count(acceptor->proxies) < acceptor->smtpd->config->limits.sessions) {
+		proxies_start(acceptor->proxies, fd, client, door->front);
+		return;
+	}
+	auth_link_struck(acceptor->smtpd->auth, IPC_LIMIT_PROXY_HEADERS);
+	turn_away(acceptor, door->front, fd, client, "too many PROXY headers are awaited");
+}
+
 /* One connection per iteration, so that the other smtpd processes get their share. */
 static void door_ready(void *arg, int events)
 {
@@ -228,10 +240,8 @@ static void door_ready(void *arg, int events)
 	net_print(&peer, client);
 	if (!is_balancer(door, client))
 		welcome(acceptor, fd, client, door->front);
-	else if (proxies_count(acceptor->proxies) >= acceptor->smtpd->config->limits.sessions)
-		turn_away(acceptor, door->front, fd, client, "too many PROXY headers are awaited");
 	else
-		proxies_start(acceptor->proxies, fd, client, door->front);
+		await_header(door, fd, client);
 }
 
 struct acceptor *acceptor_new(struct smtpd *smtpd)

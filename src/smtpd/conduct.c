@@ -54,6 +54,10 @@ void conduct_refused(struct session *session, struct slice text, struct slice re
 		auth_link_struck(auth, IPC_LIMIT_MESSAGE_SIZE);
 	else if (slice_starts(reply, "452 4.5.3"))
 		auth_link_struck(auth, IPC_LIMIT_RECIPIENTS);
+	else if (slice_starts(reply, SMTP_LINE_TOO_LONG))
+		auth_link_struck(auth, IPC_LIMIT_LONG_LINES);
+	else if (slice_starts(reply, SMTP_HELD_TOO_LONG))
+		auth_link_struck(auth, IPC_LIMIT_FUTURE_RELEASE);
 }
 
 bool conduct_bytes(struct session *session, size_t len)
