@@ -178,7 +178,7 @@ static void on_poll(uv_poll_t *uv, int status, int uv_events)
 
 	if (status < 0) {
 		/* libuv has stopped the handle; whoever asked for something goes on asking. */
-		events = WATCH_READ | WATCH_WRITE;
+		events = WATCH_READ | WATCH_WRITE | WATCH_HANGUP;
 		if (watch->events != 0)
 			uv_poll_start(uv, watch->events, on_poll);
 	}
@@ -186,6 +186,8 @@ static void on_poll(uv_poll_t *uv, int status, int uv_events)
 		events |= WATCH_READ;
 	if (uv_events & UV_WRITABLE)
 		events |= WATCH_WRITE;
+	if (uv_events & UV_DISCONNECT)
+		events |= WATCH_HANGUP;
 	watch->fn(watch->arg, events);
 }
 
@@ -193,7 +195,8 @@ struct watch *watch_new(struct loop *loop, int fd, watch_fn *fn, void *arg)
 {
 	struct watch *watch = mem_alloc(sizeof(*watch));
 
-	static_assert(UV_READABLE == (int)WATCH_READ && UV_WRITABLE == (int)WATCH_WRITE,
+	static_assert(UV_READABLE == (int)WATCH_READ && UV_WRITABLE == (int)WATCH_WRITE &&
+			      UV_DISCONNECT == (int)WATCH_HANGUP,
 		      "same bits");
 	must(uv_poll_init(&loop->uv, &watch->uv, fd));
 	watch->uv.data = watch;

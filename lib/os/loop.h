@@ -16,7 +16,8 @@ struct watch;
 struct timer;
 struct hook;
 
-enum { WATCH_READ = 1, WATCH_WRITE = 2 };
+/* HANGUP: the other end sends no more, whether what it sent has been read or not. */
+enum { WATCH_READ = 1, WATCH_WRITE = 2, WATCH_HANGUP = 4 };
 
 struct loop *loop_new(void);
 void loop_free(struct loop **loop);
@@ -26,12 +27,13 @@ int64_t loop_now(const struct loop *loop); /* monotonic ms at the start of this 
 
 /*
  * fn runs when fd is ready for what was asked; events says for which. Errors and hang-ups show
- * as both. The watch does not own fd; watch_free before closing it. All _free functions may be
+ * as all. The watch does not own fd; watch_free before closing it. All _free functions may be
  * called from within callbacks, take NULL and set the pointer to NULL.
  */
 typedef void watch_fn(void *arg, int events);
-struct watch *watch_new(struct loop *loop, int fd, watch_fn *fn, void *arg); /* asks for nothing yet */
-void watch_set(struct watch *watch, int events);                            /* 0 pauses */
+struct watch *watch_new(struct loop *loop, int fd, watch_fn *fn,
+			void *arg);              /* asks for nothing yet */
+void watch_set(struct watch *watch, int events); /* 0 pauses */
 void watch_free(struct watch **watch);
 
 typedef void timer_fn(void *arg);

@@ -192,6 +192,10 @@ static void lose_grant(struct session *session, void *arg)
 		  LOG_TEXT("account", session->login->account),
 		  LOG_TEXT("text", "the login is no longer valid"),
 		  LOG_SLICE_IF("reason", lost->reason));
+	if (lost->grant == 0)
+		return;
+	session->login->revoked = true;
+	session_end_revoked(session);
 }
 
 static void on_offer(struct auth_link *link, const struct msg_auth_offer *msg)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The channel to auth: SASL tokens pass through as they are, what comes back is a login with its
- * sender rights, or a refusal. When auth dies its exchanges fail for now (454), and those who are
- * logged in get 421 at their next MAIL, since the grants died with it.
+ * sender rights, or a refusal. When auth takes a login back, its session gets 421 at once, or after
+ * the message under way. When auth dies its exchanges fail for now (454), and those who are logged
+ * in get 421 at their next MAIL, since the grants died with it: not all at once.
  */
 #ifndef POSTERN_SMTPD_AUTH_LINK_H
 #define POSTERN_SMTPD_AUTH_LINK_H
@@ -28,6 +29,7 @@ struct login {
 	size_t sender_count;
 	uint64_t message_size; /* bytes; 0: limits.message_size */
 	bool lost;             /* the grant is: 421 at the next MAIL */
+	bool revoked;          /* and at once where there is no message under way */
 };
 
 void login_free(struct login **login);

@@ -3,8 +3,8 @@
  * Connections at the door: between accept (or the PROXY header) and the session. auth, which
  * counts for all smtpd processes, is asked whether each may come in, and answers at once or when
  * its turn comes. Until then nothing is said to the client, and it costs a descriptor and a few
- * hundred bytes. When as many as there may be are waiting, nothing more is accepted: the rest wait
- * in the kernel's backlog.
+ * hundred bytes. One that leaves meanwhile gives up its turn. When as many as there may be are
+ * waiting, nothing more is accepted: the rest wait in the kernel's backlog.
  */
 #ifndef POSTERN_SMTPD_KNOCK_H
 #define POSTERN_SMTPD_KNOCK_H
@@ -17,14 +17,15 @@ struct knocks;
 struct msg_turn_away;
 struct smtpd;
 
-enum { KNOCKS_MAX = 1024 /* at a time, of this process */ };
+/* At a time, of this process: more than auth lets wait for their turn (src/auth/door.c), so that it
+ * is full only while auth is away or very busy. */
+enum { KNOCKS_MAX = 2048 };
 
 struct knocks *knocks_new(struct smtpd *smtpd);
 void knocks_free(struct knocks **knocks);
 /* A new connection; takes fd. client: numeric, as it counts for limits. */
 void knocks_start(struct knocks *knocks, int fd, const char *client, struct front *front);
 bool knocks_full(const struct knocks *knocks);
-uint32_t knocks_count(const struct knocks *knocks);
 
 /* auth's answers. A number that nobody has is of one that is gone. */
 void knocks_admit(struct knocks *knocks, uint64_t id);

@@ -169,6 +169,14 @@ void session_turn_away(struct session *session, unsigned code, const char *statu
 	session_close(session, code, status, text);
 }
 
+void session_end_revoked(struct session *session)
+{
+	if (session->login != NULL && session->login->revoked && session->transaction == NULL &&
+	    session->state == SESSION_OPEN)
+		session_turn_away(session, 421, "4.3.0", "Please log in again",
+				  "the login is no longer valid");
+}
+
 /* Which limit it was. */
 static void note_time_over(const struct session *session, int64_t now)
 {
@@ -457,6 +465,7 @@ void session_pump(struct session *session)
 	if (session->state == SESSION_OPEN &&
 	    (any || smtp_server_phase(session->server) == SMTP_PHASE_BODY))
 		renew_deadline(session);
+	session_end_revoked(session);
 	conduct_turn(session,
 		     may_read(session) && smtp_server_phase(session->server) == SMTP_PHASE_BODY);
 	if (session->state == SESSION_CLOSING)

@@ -104,6 +104,8 @@ void session_close(struct session *session, unsigned code, const char *status, c
 /* The same, for a limit: reason is for the log. */
 void session_turn_away(struct session *session, unsigned code, const char *status, const char *text,
 		       const char *reason);
+/* Ends it if its login was taken back and no message is under way. */
+void session_end_revoked(struct session *session);
 /* "TLSv1.3 with cipher ...", or "". */
 struct slice session_tls_text(const struct session *session, char *text, size_t size);
 

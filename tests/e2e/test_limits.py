@@ -117,6 +117,18 @@ def test_connection_rate_delays_and_refuses_nobody():
         close(held)
 
 
+def test_m1_sixteen_of_a_source_wait_and_those_who_gave_up_do_not_count():
+    with Postern(limits="connection_rate_per_source = 1") as server:
+        inside(server.submission, 1).socket.close()
+        held = [Raw(server.submission, source=source(1), greet=False) for _ in range(16)]
+        wait_for(lambda: struck(server, "connections waiting")["now"] >= 15, "those who wait")
+        wait_for(lambda: Raw(server.submission, source=source(1)).greeting.startswith("421 4.7.0"), "a full house")
+        assert server.wait_event("connect-refused", client=source(1))["reason"].startswith("too many of this address wait")
+        close(held)
+        wait_for(lambda: struck(server, "connections waiting")["now"] == 0, "all to be gone")
+        inside(server.submission, 2, "alice").socket.close()
+
+
 def test_connection_rate_per_source_holds_up_nobody_else():
     with Postern(limits="connection_rate_per_source = 1") as server:
         held = [Raw(server.submission, source=source(1), greet=False) for _ in range(6)]
@@ -166,7 +178,10 @@ def test_status_shows_each_limit():
         names = {row["limit"] for row in server.json("status") if "limit" in row}
         assert names >= {"connection_rate", "connection_rate_per_source", "bad_recipients", "errors", "recipients",
                          "message_size", "min_rate", "timeouts", "timeouts.login", "timeouts.handshake",
-                         "descriptors"}, names
+                         "descriptors", "PROXY headers awaited", "connections waiting per source"}, names
+        assert struck(server, "auth.waiting") == {"process": "auth", "limit": "auth.waiting", "value": "1000", "now": 0,
+                                                  "struck": 0}
+        assert struck(server, "connections waiting")["now"] == 0
         text = server.command("status", check=True).stdout
         assert "sessions_per_source" in text and "limit" in text and "struck" in text, text
         close(held)
@@ -256,6 +271,23 @@ def test_e6_loops_are_counted():
         close([raw])
 
 
+def test_held_back_too_long_and_lines_too_long_are_counted():
+    with Postern(limits="future_release = 1h  long_lines = refuse") as server:
+        raw = Raw(server.submission)
+        login(raw)
+        raw.command("MAIL FROM:<alice@example.org> HOLDFOR=3601", 501)
+        raw.command("MAIL FROM:<alice@example.org> HOLDUNTIL=2999-01-01T00:00:00Z", 501)
+        raw.command("MAIL FROM:<alice@example.org>", 250)
+        raw.command("RCPT TO:<bob@sink.example>", 250)
+        raw.command("DATA", 354)
+        assert raw.command("From: alice@example.org\r\n\r\n" + "x" * 999 + "\r\n.").startswith("554 5.6.0")
+        wait_for(lambda: struck(server, "future_release")["struck"] == 2, "the count")
+        wait_for(lambda: struck(server, "long_lines")["struck"] == 1, "the count")
+        assert (struck(server, "future_release")["value"], struck(server, "long_lines")["value"]) == \
+            ("1h", "refuse: over 998")
+        close([raw])
+
+
 def send_of_size(raw, size):
     raw.command("MAIL FROM:<alice@example.org>", 250)
     raw.command("RCPT TO:<bob@sink.example>", 250)
@@ -280,11 +312,11 @@ def test_message_size_of_an_account():
         assert "SIZE 204800" in other.command("EHLO client.example", 250)
         assert server.json("user", "show", "alice")["message_size"] == "1M"
         assert server.json("user", "show", "bob")["message_size"] == "default"
-        # Back to what all have: what it may send as stays, its session is over at the next MAIL.
+        # Back to what all have: what it may send as stays, its session is over.
         server.command("user", "set", "alice", "--message-size", "default", check=True)
         shown = server.json("user", "show", "alice")
         assert (shown["message_size"], shown["send_as"]) == ("default", "alice@example.org")
-        assert raw.command("MAIL FROM:<alice@example.org>").startswith("421")
+        assert raw.reply().startswith("421")
         raw = Raw(server.submission)
         assert "SIZE 204800" in raw.command("EHLO client.example", 250)
         login(raw)

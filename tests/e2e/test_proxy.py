@@ -18,7 +18,7 @@ listen "behind"     {{ address = {{ "127.0.0.1:{behind}", "[::1]:{behind}" }}  a
                        proxy_from = {{ "127.0.0.0/8", "::1" }} }}
 listen "behind-tls" {{ address = "127.0.0.1:{behind_tls}"  tls = "implicit"  proxy_from = "127.0.0.1" }}
 listen "elsewhere"  {{ address = "127.0.0.1:{elsewhere}"  proxy_from = {{ "192.0.2.0/24", "127.0.0.2" }} }}
-timeouts {{ handshake = 2s }}
+timeouts {{ handshake = 5s }}
 """
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -33,8 +33,8 @@ def v2(client, command=0x21, tlvs=b"", length=None):
 
 
 class Behind(Postern):
-    def __init__(self, **options):
-        super().__init__(conf=BEHIND, **options)
+    def __init__(self, conf=BEHIND, **options):
+        super().__init__(conf=conf, **options)
 
     def configure(self, **parts):
         if "behind" not in self.values:
@@ -138,6 +138,8 @@ def test_d14_proxy_header_has_a_deadline_and_a_silent_check_is_no_news(server):
         slow.send(b"PROXY TCP4 ")
         ends_silently(silent)
         ends_silently(slow)
+    # The log is written at the end of a turn of the loop: after the connections are closed.
+    wait_for(lambda: len(server.events("connect-refused")) >= known + 2, lambda: server.tail())
     reasons = sorted(e["reason"] for e in server.events("connect-refused")[known:])
     assert len(reasons) == 2 and "got nothing" in reasons[0] and "did not come within" in reasons[1], reasons
 
@@ -235,6 +237,19 @@ def test_d14_proxy_check_warns_of_wide_networks(network, words):
     assert checked.returncode == 0, checked.stderr
     assert (f'note: listen "wide": proxy_from = {network}' in checked.stderr) == (words is not None), checked.stderr
     assert words is None or words in checked.stderr, checked.stderr
+
+
+def test_m1_headers_that_never_come_are_bounded_and_counted():
+    patient = BEHIND.replace("handshake = 5s", "handshake = 5m")
+    with Behind(conf=patient, limits="sessions = 3", settings="smtpd_processes = 1") as server:
+        held = [Raw(server.values["behind"], greet=False) for _ in range(3)]
+        with Raw(server.values["behind"]) as late:
+            assert late.greeting.startswith("421 4.3.2 Too many connections")
+        row, = wait_for(lambda: [r for r in server.json("status") if r.get("limit") == "PROXY headers awaited" and r["struck"]],
+                        "the count")
+        assert row["value"] == "3 in each smtpd"
+        for raw in held:
+            raw.close()
 
 
 def test_d14_proxy_limits_go_by_the_clients_address():

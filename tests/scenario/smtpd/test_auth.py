@@ -4,9 +4,9 @@ import socket
 import struct
 import time
 
-from case import Case, main
+from case import HEAD, Case, main
 from channels import encode
-from server import PLAIN, Client
+from server import NO_GRANT, PLAIN, STORED, Client
 
 
 class Auth(Case):
@@ -79,19 +79,62 @@ class Auth(Case):
         waiting.expect(220)
         server.login(other)
 
-    def test_lost_grant(self):
+    def revocable(self, server, grant):
+        client = server.client("submissions")
+        client.command("EHLO client.example", 250)
+        server.login(client, grant=grant)
+        return client
+
+    def test_c14_a_login_that_is_taken_back_ends_at_once(self):
         server = self.serve()
-        client = server.client(login=["alice@example.org"])
-        keeps = server.client(login=["alice@example.org"])
-        keeps.command("NOOP", 250)
+        keeps, client = self.revocable(server, 4), self.revocable(server, 5)
         server.auth.send("GRANT_LOST", grant=0, reason="nobody's")
         server.auth.send("GRANT_LOST", grant=99, reason="frozen")
         client.envelope()
         self.submit(server, client)
         server.auth.send("GRANT_LOST", grant=5, reason="frozen")
-        server.wait_event("note")
-        client.command("MAIL FROM:<alice@example.org>", "421 4.3.0")
+        client.expect("421 4.3.0")
         client.closed()
+        self.assertEqual(server.wait_event("note")["reason"], "frozen")
+        keeps.command("NOOP", 250)
+
+    def test_c14_a_message_under_way_is_answered_before_the_end(self):
+        server = self.serve()
+        envelope, body, sent = (self.revocable(server, grant) for grant in (6, 7, 8))
+        envelope.command("MAIL FROM:<alice@example.org>", 250)
+        body.envelope()
+        body.send(HEAD + "half")
+        sent.envelope()
+        sent.send(HEAD + "all.\r\n.\r\n")
+        first = server.queue.expect("SUBMIT")
+        for grant in (6, 7, 8):
+            server.auth.send("GRANT_LOST", grant=grant, reason="frozen")
+        server.wait_event("note", 3)
+        body.send("\r\n.\r\n")
+        second = server.queue.expect("SUBMIT")
+        for client, key, verdict, reply in [(sent, first.key, STORED, 250), (body, second.key, NO_GRANT, "451 4.3.0")]:
+            server.queue.send("SUBMITTED", key=key, verdict=verdict, text="")
+            client.expect(reply)
+            client.expect("421 4.3.0")
+            client.closed()
+        # Nothing is begun any more: who gives a message up is out as well.
+        envelope.command("RSET", 250)
+        envelope.expect("421 4.3.0")
+        envelope.closed()
+
+    def test_c14_etrn_and_pipelines_end_too(self):
+        server = self.serve()
+        asks, writes = self.revocable(server, 5), self.revocable(server, 6)
+        asks.send("ETRN example.org\r\n")
+        server.queue.expect("ETRN")
+        writes.send("MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.net>\r\nRSET\r\nNOOP\r\n")
+        for _ in range(4):
+            writes.expect(250)
+        for grant in (5, 6):
+            server.auth.send("GRANT_LOST", grant=grant, reason="frozen")
+        for client in (asks, writes):
+            client.expect("421 4.3.0")
+            client.closed()
 
     def test_hostile(self):
         for frame in [b"\xff" * 64, encode("PREPARE", generation=1), struct.pack("=IHH", 3, 24, 0) + b"abc",

@@ -125,6 +125,30 @@ class Life(Case):
         server.auth.admits = True
         server.client().command("NOOP", 250)
 
+    def test_m1_who_hangs_up_at_the_door_waits_no_more(self):
+        """However it hangs up, and whatever it has sent before."""
+        server = self.serve()
+        server.auth.admits = False
+        waiting = [Client(server.ports[name]) for name in ["submission", "mta", "submission"]]
+        knocks = [server.auth.expect("KNOCK") for _ in waiting]
+        waiting[1].send("EHLO too.early\r\n")
+        waiting[0].close()
+        waiting[1].close()
+        self.assertEqual({server.auth.expect("LEFT").id for _ in range(2)}, {knocks[0].id, knocks[1].id})
+        server.auth.send("ADMIT", id=knocks[0].id)  # crossed the news
+        server.auth.send("ADMIT", id=knocks[2].id)
+        waiting[2].expect(220)
+        waiting[2].command("NOOP", 250)
+
+    def test_auth_hears_who_leaves_as_all_ends(self):
+        server = self.serve()
+        server.auth.admits = False
+        waiting = Client(server.ports["submission"])
+        knock = server.auth.expect("KNOCK")
+        server.master.send("SHUTDOWN", within_in_ms=2000)
+        waiting.expect("421 4.3.2 Shutting down")
+        self.assertEqual(server.auth.expect("LEFT").id, knock.id)
+
     def test_a_new_auth_hears_of_all(self):
         server = self.serve()
         inside = server.client()

@@ -141,6 +141,35 @@ static void watches(void **state)
 	net_close(&pair[0]);
 }
 
+static void on_hangup(void *arg, int events)
+{
+	(void)arg;
+	note((events & WATCH_HANGUP) != 0 ? "H" : "?");
+	loop_stop(loop);
+}
+
+/* Data that nobody reads is no reason to wake, and does not hide the end behind it. */
+static void a_hangup_is_seen_behind_data(void **state)
+{
+	struct timer *nothing = timer_new(loop, note_and_stop, (char[]){"."});
+	size_t len;
+
+	(void)state;
+	assert_int_equal(net_pair(pair), ERR_OK);
+	watch = watch_new(loop, pair[0], on_hangup, NULL);
+	watch_set(watch, WATCH_HANGUP);
+	assert_int_equal(net_send(pair[1], "x", 1, &len), ERR_OK);
+	timer_set(nothing, 50);
+	loop_run(loop);
+	assert_string_equal(trace, ".");
+	net_close(&pair[1]);
+	loop_run(loop);
+	assert_string_equal(trace, ".H");
+	watch_free(&watch);
+	timer_free(&nothing);
+	net_close(&pair[0]);
+}
+
 /* A failed connection shows as both kinds of event. */
 static int connecting;
 static int seen_events;
@@ -439,6 +468,7 @@ int main(void)
 		T(timers_in_order),
 		T(timer_freed_in_its_callback),
 		T(watches),
+		T(a_hangup_is_seen_behind_data),
 		T(failed_connection_is_seen),
 		T(hooks_after_callbacks),
 		T(hook_freed_while_it_runs),
