@@ -148,6 +148,7 @@ class Life(Case):
         server.master.send("SHUTDOWN", within_in_ms=2000)
         waiting.expect("421 4.3.2 Shutting down")
         self.assertEqual(server.auth.expect("LEFT").id, knock.id)
+        self.assertEqual(server.process.wait(10), 0)
 
     def test_a_new_auth_hears_of_all(self):
         server = self.serve()
