@@ -205,13 +205,16 @@ static void say_notify(struct buf *out, unsigned notify)
 	}
 }
 
-static void append_xtext(struct buf *out, struct slice text)
+/* wide: as utf-8-addr-unitext of RFC 6533 3, else as xtext of RFC 3461 4. */
+static void append_encoded(struct buf *out, struct slice text, bool wide)
 {
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] == '+' || text.ptr[i] == '=')
-			buf_printf(out, "+%02X", (unsigned)(unsigned char)text.ptr[i]);
+		char c = text.ptr[i];
+
+		if (c == '+' || c == '=' || (wide && c == '\\'))
+			buf_printf(out, wide ? "\\x{%02X}" : "+%02X", (unsigned)(unsigned char)c);
 		else
-			buf_append_byte(out, text.ptr[i]);
+			buf_append_byte(out, c);
 	}
 }
 
@@ -245,10 +248,12 @@ void client_say_rcpt(struct smtp_client *client, const struct smtp_client_envelo
 		say_notify(out, terms->notify);
 		if (terms->orcpt.len != 0) {
 			say_orcpt(out, terms->orcpt, client->transaction.utf8);
-		} else if (terms->notify != 0 && utf8_is_ascii(recipient->address)) {
+		} else if (terms->notify != 0) {
+			bool wide = !utf8_is_ascii(recipient->address);
+
 			/* So that a report names the address that was given to us (5.2.1 d). */
-			buf_append_str(out, " ORCPT=rfc822;");
-			append_xtext(out, recipient->address);
+			buf_append_str(out, wide ? " ORCPT=utf-8;" : " ORCPT=rfc822;");
+			append_encoded(out, recipient->address, wide);
 		}
 	}
 	buf_append_str(out, "\r\n");

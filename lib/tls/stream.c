@@ -123,9 +123,17 @@ static enum err again(struct stream *stream, int wants)
 	return ERR_AGAIN;
 }
 
+/* The connection broke, or it was not TLS's to break. */
+static bool broke_off(int error)
+{
+	return error != SSL_ERROR_SSL ||
+	       ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+}
+
 enum err stream_handshake(struct stream *stream, char *why)
 {
 	int result, error, saved_errno;
+	enum err err;
 
 	if (stream->established)
 		return ERR_OK;
@@ -146,9 +154,10 @@ enum err stream_handshake(struct stream *stream, char *why)
 		return again(stream, WATCH_READ);
 	if (error == SSL_ERROR_WANT_WRITE)
 		return again(stream, WATCH_WRITE);
+	err = broke_off(error) ? ERR_IO : ERR_DENIED;
 	tls_why_handshake(why, stream->ssl, stream->context->client, error, saved_errno);
 	stream->read_end = stream->write_end = ERR_IO;
-	return ERR_IO;
+	return err;
 }
 
 static enum err read_clear(struct stream *stream, void *data, size_t size, size_t *len_out)

@@ -94,8 +94,9 @@ enum err stream_start_tls(struct stream *stream, struct tls_context *context,
  */
 enum err stream_allow(struct stream *stream, enum tls_version oldest);
 /*
- * ERR_OK done; ERR_AGAIN: wait for stream_wants; else ERR_IO and why (TLS_WHY_MAX bytes) says
- * what was wrong, in words.
+ * ERR_OK done; ERR_AGAIN: wait for stream_wants; else why (TLS_WHY_MAX bytes) says what was wrong,
+ * in words: ERR_DENIED the two do not agree, or a certificate will not do; ERR_IO the connection
+ * broke.
  */
 enum err stream_handshake(struct stream *stream, char *why);
 /*

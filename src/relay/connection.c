@@ -358,7 +358,8 @@ static void on_time(void *arg)
 	if (connection->state == CONNECTION_OPEN)
 		open_timed_out(connection);
 	else if (connection->state == CONNECTION_HANDSHAKE)
-		connection_handshake_failed(connection, "the TLS handshake took too long");
+		connection_handshake_failed(connection, ERR_TIMEOUT,
+					    "the TLS handshake took too long");
 	else if (!connection->watch)
 		connection_connect_next(connection); /* the beginning */
 	else

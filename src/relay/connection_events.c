@@ -20,10 +20,12 @@ static bool smart(const struct connection *connection)
 
 static void not_ours(struct connection *connection, const char *status, const char *text)
 {
+	const struct host *host = connection->host;
 	struct outcome outcome;
 
 	outcome_set(&outcome, IPC_DEFERRED, IPC_SCOPE_OURS, 0, status, "relay %s: %s",
-		    connection->host->relay_name, text);
+		    host->relay_name, text);
+	outcome.no_tls = host->tls != RELAY_TLS_NONE && !stream_verified(connection->stream);
 	connection_broken(connection, &outcome);
 }
 
@@ -148,9 +150,16 @@ static bool is_our_fault(const struct connection *connection, const struct smtp_
 	struct smtp_client *client = connection->client;
 
 	if (!smart(connection) || event->phase != SMTP_CLIENT_HELLO)
-		return smart(connection) && event->phase == SMTP_CLIENT_TLS;
+		return false;
 	return slice_starts(slice_str(event->reason), "the server does not offer") ||
 	       (host->user && smtp_client_offers(client, "AUTH"));
+}
+
+static bool lacks_tls(const struct connection *connection, const struct smtp_client_event *event)
+{
+	return event->phase == SMTP_CLIENT_HELLO && event->reply.code == 0 &&
+	       connection->host->tls == RELAY_TLS_REQUIRED && !stream_is_tls(connection->stream) &&
+	       slice_starts(slice_str(event->reason), "the server does not offer");
 }
 
 static void failed(struct connection *connection, const struct smtp_client_event *event)
@@ -177,6 +186,12 @@ static void failed(struct connection *connection, const struct smtp_client_event
 			    is_our_fault(connection, event) ? IPC_SCOPE_OURS : IPC_SCOPE_HOST, 0,
 			    event->phase == SMTP_CLIENT_TLS ? "4.7.4" : "4.4.2", "%s",
 			    event->reason);
+	if (lacks_tls(connection, event))
+		outcome.no_tls = true;
+	/* Our own word: what this server does not take another may (RFC 6152 3). */
+	if (connection->job && event->phase == SMTP_CLIENT_BODY && event->certain &&
+	    !strcmp(outcome.status, "5.6.3"))
+		outcome.scope = IPC_SCOPE_HOST;
 	connection_broken(connection, &outcome);
 }
 

@@ -29,7 +29,9 @@ void connection_connect_next(struct connection *connection);
 void connection_connect_failed(struct connection *connection, int error);
 void connection_connected(struct connection *connection);
 void connection_continue_handshake(struct connection *connection);
-void connection_handshake_failed(struct connection *connection, const char *why);
+/* err: ERR_DENIED if the server's TLS is no good, ERR_INTERNAL if ours is not, else it broke off.
+ */
+void connection_handshake_failed(struct connection *connection, enum err err, const char *why);
 /*
  * It broke on the way into TLS, which is no failed handshake. true: there is mail for this host
  * that says TLS-Required: No, and the same address is tried once more, in clear, for it alone.

@@ -131,15 +131,21 @@ bool connection_leniently(struct connection *connection, const struct outcome *o
 
 /* ---- TLS ---- */
 
-void connection_handshake_failed(struct connection *connection, const char *why)
+void connection_handshake_failed(struct connection *connection, enum err err, const char *why)
 {
+	bool ours = err == ERR_DENIED || err == ERR_INTERNAL;
 	char text[TLS_WHY_MAX];
+	struct outcome outcome;
 
 	snprintf(text, sizeof(text), "%s", why);
-	if (connection->host->tls == RELAY_TLS_OPPORTUNISTIC)
+	if (connection->host->tls == RELAY_TLS_OPPORTUNISTIC) {
 		again_in_clear(connection, text);
-	else
-		connection_fail(connection, IPC_SCOPE_OURS, "4.7.5", text);
+		return;
+	}
+	outcome_set(&outcome, IPC_DEFERRED, ours ? IPC_SCOPE_OURS : IPC_SCOPE_HOST, 0, "4.7.5",
+		    "%s", text);
+	outcome.no_tls = err == ERR_DENIED;
+	connection_broken(connection, &outcome);
 }
 
 static void open_machine(struct connection *connection)
@@ -173,7 +179,7 @@ void connection_continue_handshake(struct connection *connection)
 		return;
 	}
 	if (err != ERR_OK) {
-		connection_handshake_failed(connection, why);
+		connection_handshake_failed(connection, err, why);
 		return;
 	}
 	snprintf(connection->tls, sizeof(connection->tls), "%s %s%s",
@@ -196,7 +202,7 @@ void connection_start_tls(struct connection *connection)
 
 	if (!host->tls_context ||
 	    stream_start_tls(connection->stream, host->tls_context, host->name) != ERR_OK) {
-		connection_handshake_failed(connection, "TLS cannot be started");
+		connection_handshake_failed(connection, ERR_INTERNAL, "TLS cannot be started");
 		return;
 	}
 	connection->state = CONNECTION_HANDSHAKE;

@@ -229,6 +229,12 @@ void job_next_host(struct job *job)
 void job_host_failed(struct job *job, const struct outcome *outcome, const char *host,
 		     bool unreachable)
 {
+	struct outcome last_word;
+
+	if (terms_miss_tls(job, outcome, host, &last_word)) {
+		outcome = &last_word;
+		unreachable = false;
+	}
 	/* What may pass weighs more than what is for good: another host could still take it. */
 	if (job->last.outcome == 0 || outcome->outcome == IPC_DEFERRED) {
 		job->last = *outcome;

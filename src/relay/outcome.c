@@ -13,6 +13,7 @@ void outcome_set(struct outcome *outcome, enum ipc_outcome kind, enum ipc_scope 
 	outcome->outcome = kind;
 	outcome->scope = scope;
 	outcome->taken = 0;
+	outcome->no_tls = false;
 	outcome->code = code;
 	snprintf(outcome->status, sizeof(outcome->status), "%s", status);
 	va_start(args, format);
@@ -65,8 +66,10 @@ static bool contains(struct slice text, const char *word)
 /* Our own configuration is what the server does not like. */
 static bool our_fault(const struct smtp_reply *reply, enum smtp_client_phase phase, bool smart)
 {
-	if (phase == SMTP_CLIENT_LOGIN || phase == SMTP_CLIENT_TLS)
+	if (phase == SMTP_CLIENT_LOGIN)
 		return true;
+	if (phase == SMTP_CLIENT_TLS) /* 454: for now (RFC 3207 4) */
+		return reply->code >= 500;
 	if (!smart)
 		return false;
 	if (reply->code == 530 || reply->code == 534 || reply->code == 535 || reply->code == 538)
@@ -85,6 +88,7 @@ void outcome_from_reply(struct outcome *outcome, const struct smtp_reply *reply,
 	bool permanent = code >= 500 && !(code == 552 && phase == SMTP_CLIENT_RCPT);
 
 	outcome->taken = 0;
+	outcome->no_tls = phase == SMTP_CLIENT_TLS && permanent;
 	outcome->code = code;
 	snprintf(outcome->status, sizeof(outcome->status), "%s",
 		 reply->status[0] ? reply->status : default_status(code, phase));

@@ -19,8 +19,9 @@ struct outcome {
 	enum ipc_outcome outcome;
 	enum ipc_scope scope;
 	enum ipc_taken taken; /* DELIVERED: who has it; set by who knows */
-	unsigned code;        /* SMTP code, 0: none was given */
-	char status[16];      /* "4.4.1" */
+	bool no_tls;     /* the server has no TLS that could be used; not: the connection broke */
+	unsigned code;   /* SMTP code, 0: none was given */
+	char status[16]; /* "4.4.1" */
 	char text[OUTCOME_TEXT_MAX];
 };
 

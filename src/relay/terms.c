@@ -166,6 +166,18 @@ bool terms_permit(const struct job *job, enum route_kind kind, struct outcome *w
 	return false;
 }
 
+bool terms_miss_tls(const struct job *job, const struct outcome *outcome, const char *host,
+		    struct outcome *why_out)
+{
+	if (!outcome->no_tls || !job->delivery->terms.require_tls)
+		return false;
+	outcome_set(why_out, IPC_FAILED, IPC_SCOPE_HOST, 0, "5.7.10",
+		    "this message requires TLS (REQUIRETLS), and there is none with a verified "
+		    "certificate to %s: %s",
+		    host, outcome->text);
+	return true;
+}
+
 bool terms_fit(struct job *job, const struct connection *connection, struct outcome *why_out)
 {
 	return tls_fits(job, connection, why_out) && time_fits(job, connection, why_out) &&

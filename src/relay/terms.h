@@ -22,6 +22,12 @@ bool terms_permit(const struct job *job, enum route_kind kind, struct outcome *w
  * nobody else is left for may have got their result, at least one is without.
  */
 bool terms_fit(struct job *job, const struct connection *connection, struct outcome *why_out);
+/*
+ * Whether the outcome, of a host that could not be made ready, is the last word to this job: it
+ * requires TLS, and the host has none. true: *why_out says so.
+ */
+bool terms_miss_tls(const struct job *job, const struct outcome *outcome, const char *host,
+		    struct outcome *why_out);
 /* TLS-Required: No, which REQUIRETLS overrules (RFC 8689 4.1). */
 bool terms_tls_optional(const struct job *job);
 /* What is left of BY=, in whole seconds; below 0: it is over. */

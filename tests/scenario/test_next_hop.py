@@ -187,6 +187,17 @@ def test_utf8_other_hosts_are_tried(relay, zones):
         assert r.result(claim, 0)[:4:3] == (FAILED, "5.6.7") and r.result(claim, 1)[0] == DELIVERED
 
 
+def test_8bit_other_hosts_are_tried(relay, zones):
+    """RFC 6152 3: a host without 8BITMIME does not get it, the next one may."""
+    port = free_ports(1)[0]
+    with Sink(port=port, without=("8BITMIME",)) as without, Sink(port=port, host="127.0.0.2") as able:
+        r = relay(mx_conf(zones, port))
+        assert r.result(r.deliver("b@two.example.net"))[0] == DELIVERED
+        assert said(without, "DATA") and not without.received and len(able.received) == 1
+        outcome, _, _, status, text, row = r.result(r.deliver("b@one.example.net"))
+        assert (outcome, status, row["down"]) == (FAILED, "5.6.3", "0") and "8-bit" in text
+
+
 def test_utf8_orcpt_in_ascii_where_the_hop_knows_no_other(relay):
     orcpt = "utf-8;b\u00f6b@example.com"
     with Sink(offers=("DSN", "SMTPUTF8")) as sink:
@@ -257,6 +268,31 @@ def test_l4_require_tls_at_a_smart_host(relay, certificate):
         # The last word of the next hop about it, not a fault of ours.
         sink.answers["MAIL"] = "550 5.7.30 REQUIRETLS support required"
         assert r.result(r.deliver("b@example.net", flags=REQUIRETLS))[:4] == (FAILED, MESSAGE, 550, "5.7.30")
+
+
+def test_l4_require_tls_where_tls_fails(relay, certificate):
+    """A smart host without TLS that could be trusted: the last word to such mail, our set-up to all else."""
+    def hang_up(_, __):
+        return "drop"
+    dead = free_ports(1)[0]
+    with Sink(tls=certificate[1], offers=("REQUIRETLS",)) as unknown, Sink() as clear, \
+            Sink({"STARTTLS": "501 5.5.1 not today"}, tls=certificate[1]) as refusing, \
+            Sink({"STARTTLS": "454 4.7.0 not now"}, tls=certificate[1]) as later, \
+            Sink({"STARTTLS": hang_up}, tls=certificate[1]) as broken:
+        ports = {"unknown": unknown.port, "clear": clear.port, "refusing": refusing.port, "later": later.port,
+                 "broken": broken.port, "dead": dead}
+        r = relay("".join(f'relay "{name}" {{ host = "127.0.0.1:{port}" tls = "required" }}\n'
+                          f'route "{name}" {{ to = "*@{name}.example" via = "relay:{name}" }}\n'
+                          for name, port in ports.items()))
+        for name in ports:
+            outcome, scope, _, status, text, row = r.result(r.deliver(f"b@{name}.example", flags=REQUIRETLS))
+            if name in ("unknown", "clear", "refusing"):
+                assert (outcome, status, row["down"]) == (FAILED, "5.7.10", "0"), (name, row)
+                assert "REQUIRETLS" in text and "127.0.0.1" in text, text
+                assert r.result(r.deliver(f"b@{name}.example"))[:2] == (DEFERRED, OURS), name
+            else:
+                assert (outcome, scope) == (DEFERRED, HOST), (name, row)
+        assert not any(sink.received for sink in (unknown, clear, refusing, later, broken))
 
 
 def test_l4_require_tls_over_mx_fails_at_once(relay, zones, certificate):

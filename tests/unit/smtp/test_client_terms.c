@@ -160,11 +160,17 @@ static void utf8(void **state)
 	char out[8192];
 
 	(void)state;
-	/* No ORCPT is made up for it: it would need the other form (RFC 6533). */
 	recipient.terms.notify = SMTP_NOTIFY_NEVER;
 	expect(&clear, OFFERS_ALL, &envelope,
 	       "MAIL FROM:<s@us.example> SMTPUTF8\r\n"
-	       "RCPT TO:<\xc3\xa9@d.example> NOTIFY=NEVER\r\nDATA\r\n");
+	       "RCPT TO:<\xc3\xa9@d.example> NOTIFY=NEVER ORCPT=utf-8;\xc3\xa9@d.example\r\n"
+	       "DATA\r\n");
+	/* What stands for itself there and what does not (RFC 6533 3). */
+	recipient.address = SLICE_LIT("\xc3\xa9+=@d.example");
+	expect(&clear, OFFERS_ALL, &envelope,
+	       "MAIL FROM:<s@us.example> SMTPUTF8\r\n"
+	       "RCPT TO:<\xc3\xa9+=@d.example> NOTIFY=NEVER "
+	       "ORCPT=utf-8;\xc3\xa9\\x{2B}\\x{3D}@d.example\r\nDATA\r\n");
 	assert_int_equal(group(&clear, "250 DSN\r\n", &envelope, out, sizeof(out)), ERR_SYNTAX);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		envelope = envelope_of(&recipient, bad[i]);

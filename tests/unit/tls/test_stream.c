@@ -271,9 +271,9 @@ static void wrong_name_fails(void **state)
 	pair_open(&pair, "mail.example.org", 30);
 	start(&pair, "mx.example.net");
 	shake(&pair, &server, &client);
-	assert_int_equal(client, ERR_IO);
+	assert_int_equal(client, ERR_DENIED);
 	assert_non_null(strstr(pair.client_why, "hostname mismatch"));
-	assert_int_equal(server, ERR_IO);
+	assert_int_equal(server, ERR_DENIED);
 	pair_close(&pair);
 	pair_open(&pair, "127.0.0.1", 30);
 	start(&pair, "127.0.0.1");
@@ -293,9 +293,9 @@ static void expired_fails_and_unverified_does_not(void **state)
 	usleep(1100000);
 	start(&pair, "mail.example.org");
 	shake(&pair, &server, &client);
-	assert_int_equal(client, ERR_IO);
+	assert_int_equal(client, ERR_DENIED);
 	assert_non_null(strstr(pair.client_why, "certificate has expired"));
-	assert_int_equal(server, ERR_IO);
+	assert_int_equal(server, ERR_DENIED);
 	assert_non_null(strstr(pair.server_why, "client says that the certificate has expired"));
 	pair_close(&pair);
 
@@ -331,7 +331,7 @@ static void no_tls_is_told(void **state)
 	pair_open(&pair, "mail.example.org", 30);
 	assert_int_equal(stream_start_tls(pair.server, pair.server_context, NULL), ERR_OK);
 	assert_int_equal(net_send(pair.client_fd, "EHLO laptop\r\n", 13, &len), ERR_OK);
-	assert_int_equal(stream_handshake(pair.server, pair.server_why), ERR_IO);
+	assert_int_equal(stream_handshake(pair.server, pair.server_why), ERR_DENIED);
 	assert_string_equal(pair.server_why, "client speaks no TLS");
 	pair_close(&pair);
 	pair_open(&pair, "mail.example.org", 30);
@@ -412,7 +412,7 @@ static void b8_old_versions_and_suites_are_refused(void **state)
 		assert_int_equal(SSL_set_cipher_list(other.ssl, tries[i].ciphers), 1);
 		enum err err = other_shake(&pair, &other);
 
-		assert_int_equal(err, tries[i].why ? ERR_IO : ERR_OK);
+		assert_int_equal(err, tries[i].why ? ERR_DENIED : ERR_OK);
 		if (tries[i].why)
 			assert_non_null(strstr(pair.server_why, tries[i].why));
 		other_free(&other);
@@ -446,7 +446,7 @@ static void b9_alpn_is_smtp_or_nothing(void **state)
 
 		SSL_set_alpn_protos(other.ssl, (const unsigned char *)tries[i].offer,
 				    (unsigned)strlen(tries[i].offer));
-		assert_int_equal(other_shake(&pair, &other), tries[i].ok ? ERR_OK : ERR_IO);
+		assert_int_equal(other_shake(&pair, &other), tries[i].ok ? ERR_OK : ERR_DENIED);
 		if (tries[i].ok) {
 			SSL_get0_alpn_selected(other.ssl, &chosen, &len);
 			assert_int_equal(len, 4);
@@ -538,7 +538,7 @@ static void b8_old_versions_for_one_connection(void **state)
 		SSL_set_min_proto_version(other.ssl, tries[i].version);
 		SSL_set_max_proto_version(other.ssl, tries[i].version);
 		assert_int_equal(SSL_set_cipher_list(other.ssl, tries[i].ciphers), 1);
-		assert_int_equal(other_shake(&pair, &other), tries[i].ok ? ERR_OK : ERR_IO);
+		assert_int_equal(other_shake(&pair, &other), tries[i].ok ? ERR_OK : ERR_DENIED);
 		assert_int_equal(stream_allow(pair.server, TLS_1_0), ERR_INTERNAL);
 		other_free(&other);
 		/* The next one of the same context has none of it. */
@@ -550,7 +550,7 @@ static void b8_old_versions_for_one_connection(void **state)
 		pair.client_fd = fds[1];
 		other = other_new(&pair);
 		SSL_set_max_proto_version(other.ssl, TLS1_1_VERSION);
-		assert_int_equal(other_shake(&pair, &other), ERR_IO);
+		assert_int_equal(other_shake(&pair, &other), ERR_DENIED);
 		other_free(&other);
 		net_close(&pair.client_fd);
 		pair_close(&pair);
