@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The small readers that everything rests on: base64, base 32, UTF-8, numbers, names of messages,
- * and the line of the log that any value ends up in.
+ * The small readers that everything rests on: base64, xtext, base 32, UTF-8, numbers, names of
+ * messages, and the line of the log that any value ends up in.
  */
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include "base/msgid.h"
 #include "base/utf8.h"
 #include "os/log.h"
+#include "smtp/xtext.h"
 
 #include "fuzz.h"
 
@@ -35,6 +36,25 @@ static void check_base64(struct slice text)
 	HOLDS(slice_equal(buf_data(&bytes), text));
 	buf_release(&bytes);
 	buf_release(&again);
+}
+
+/* What it stands for can be written so that it is read as the same, and is no control. */
+static void check_xtext(struct slice text)
+{
+	char plain[ROOM], again[ROOM];
+	struct buf written;
+
+	if (smtp_xtext_decode(text, plain, sizeof(plain)) != ERR_OK)
+		return;
+	HOLDS(strlen(plain) <= text.len);
+	buf_init(&written, 3 * ROOM);
+	for (const char *c = plain; *c != '\0'; c++) {
+		HOLDS((unsigned char)*c >= 0x20 && *c != 0x7f);
+		HOLDS(buf_printf(&written, "+%02X", (unsigned char)*c) == ERR_OK);
+	}
+	HOLDS(smtp_xtext_decode(buf_data(&written), again, sizeof(again)) == ERR_OK);
+	HOLDS(strcmp(plain, again) == 0);
+	buf_release(&written);
 }
 
 static void check_utf8(struct slice text)
@@ -100,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice text = slice_head(slice_of(data, size), ROOM / 4);
 
 	check_base64(text);
+	check_xtext(text);
 	check_utf8(text);
 	check_names(text);
 	check_log(text, false);
