@@ -11,8 +11,12 @@
 #include "message/mailbox.h"
 #include "message/pass.h"
 
-/* More authors than this are no authors; it bounds the look-ups of rights, too. */
-enum { AUTHORS_MAX = 64 };
+enum {
+	AUTHORS_MAX = 64, /* more in one field are no authors */
+	/* In all fields together. Each is held against all that the account may send as; forwarding
+	 * a message again and again adds two. */
+	ADDRESSES_MAX = 256,
+};
 
 struct claim {
 	size_t count;
@@ -23,7 +27,7 @@ struct claim {
 	struct smtp_address by; /* not granted: the first that is not the account's */
 };
 
-static void read_claim(const struct pass *pass, const struct header_field *field, enum field_id id,
+static void read_claim(struct pass *pass, const struct header_field *field, enum field_id id,
 		       struct claim *claim)
 {
 	const struct submission *submission = pass->submission;
@@ -38,6 +42,9 @@ static void read_claim(const struct pass *pass, const struct header_field *field
 	while (claim->count <= most && (err = mailbox_next(&list, &mailbox)) == ERR_OK) {
 		if (claim->count++ == 0)
 			claim->phrase = mailbox.phrase;
+		if (pass->addresses == ADDRESSES_MAX)
+			break;
+		pass->addresses++;
 		if (!claim->granted ||
 		    submission->may_send_as(submission->arg, smtp_address_text(&mailbox.address)))
 			continue;
@@ -50,7 +57,9 @@ static void read_claim(const struct pass *pass, const struct header_field *field
 	if (field->odd)
 		claim->why = "must have no blank before its colon:";
 	else if (err == ERR_OK)
-		claim->why = "holds too many addresses:";
+		claim->why = pass->addresses == ADDRESSES_MAX
+				     ? "is one too many that says who a message is from:"
+				     : "holds too many addresses:";
 }
 
 static void refuse(struct pass *pass, const struct header_field *field, enum field_id id,

@@ -11,6 +11,7 @@ struct pass {
 	struct buf *out;
 	struct submission_report *report;
 	size_t fields, hops;
+	unsigned addresses;     /* in fields that say who it is from, looked at so far */
 	field_set seen;         /* and still in the header */
 	bool many_authors;      /* From has several mailboxes */
 	bool tls_no, tls_other; /* TLS-Required: No; with another value */

@@ -275,6 +275,58 @@ static void several_authors(void **state)
 	assert_int_equal(outcome.verdict, SUBMISSION_FROM_SYNTAX);
 }
 
+static bool counted(void *arg, struct slice address)
+{
+	++*(unsigned *)arg;
+	return address.len != 0;
+}
+
+/* Each address is held against all rights of the account: a header asks for so many, not more. */
+static void e4_look_ups_are_bounded(void **state)
+{
+	unsigned asked = 0;
+	struct submission submission = {
+		.trace = {.hostname = "mail.example.org", .login = true},
+		.fix = true,
+		.policy = SUBMISSION_LOG,
+		.from_address = SLICE_LIT("alice@example.org"),
+		.hops_max = 50,
+		.may_send_as = counted,
+		.arg = &asked,
+	};
+	struct submission_report report;
+	enum submission_verdict verdict;
+	struct buf header, out;
+
+	(void)state;
+	buf_init(&header, 1 << 20);
+	buf_init(&out, 2 << 20);
+	buf_append_str(&header, "From: alice@example.org\r\n");
+	for (int i = 0; i < 400; i++) {
+		buf_append_str(&header, "Resent-From: a@x.example");
+		for (int j = 1; j < 64; j++)
+			buf_append_str(&header, ",a@x.example");
+		buf_append_str(&header, "\r\n");
+	}
+	buf_append_str(&header, "\r\n");
+	assert_int_equal(submission_apply(&submission, buf_data(&header), &out, &verdict, &report),
+			 ERR_OK);
+	assert_int_equal(verdict, SUBMISSION_OK);
+	assert_int_equal(asked, 256);
+	assert_true(report.mismatch != 0); /* what was not looked at is not the account's */
+	buf_clear(&out);
+	submission.policy = SUBMISSION_REJECT;
+	asked = 0;
+	assert_int_equal(submission_apply(&submission, buf_data(&header), &out, &verdict, &report),
+			 ERR_OK);
+	assert_int_equal(verdict, SUBMISSION_FROM_SYNTAX);
+	assert_int_equal(asked, 256);
+	assert_true(slice_starts(slice_str(report.detail),
+				 "Resent-From is one too many that says who a message is from"));
+	buf_release(&header);
+	buf_release(&out);
+}
+
 /* A local part beyond ASCII needs SMTPUTF8; then it is compared like any other. */
 static void wide_senders(void **state)
 {
@@ -296,6 +348,7 @@ int main(void)
 		cmocka_unit_test(e1_e2_rewrite),
 		cmocka_unit_test(rewriting_keeps_what_was),
 		cmocka_unit_test(several_authors),
+		cmocka_unit_test(e4_look_ups_are_bounded),
 		cmocka_unit_test(wide_senders),
 	};
 
