@@ -140,29 +140,19 @@ bool server_chunk(struct smtp_server *server, struct smtp_server_event *event_ou
 	while (event_out->type == 0 && server->pending == 0) {
 		bool wanted = server->chunk_refusal == NULL && server->transaction->drop == NULL;
 		struct slice text = SLICE_LIT("");
+		enum smtp_frame frame = wanted ? smtp_framer_chunk(&server->framer, &text)
+					       : smtp_framer_skip_chunk(&server->framer);
 
-		switch (wanted ? smtp_framer_chunk(&server->framer, &text)
-			       : smtp_framer_skip_chunk(&server->framer)) {
-		case SMTP_FRAME_TEXT:
-			server_body_text(server, text, event_out);
-			break;
-		case SMTP_FRAME_BARE:
-			server_body_bare(server, event_out);
-			break;
-		case SMTP_FRAME_NUL:
-			server_body_nul(server);
-			break;
-		case SMTP_FRAME_END:
-			if (wanted && server->chunk_last &&
-			    smtp_framer_end_chunks(&server->framer)) {
-				server_body_bare(server, event_out);
-				break;
-			}
-			end_chunk(server);
-			return true;
-		default:
+		if (server_body_frame(server, frame, text, event_out))
+			continue;
+		if (frame != SMTP_FRAME_END)
 			return false;
+		if (wanted && server->chunk_last && smtp_framer_end_chunks(&server->framer)) {
+			server_body_bare(server, event_out);
+			continue;
 		}
+		end_chunk(server);
+		return true;
 	}
 	return true;
 }

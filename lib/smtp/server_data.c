@@ -61,7 +61,7 @@ void server_drop_body(struct smtp_server *server, const char *reply, bool closes
 }
 
 /* What is shown ends at the same byte however the input was cut. */
-void server_body_text(struct smtp_server *server, struct slice text,
+static void body_text(struct smtp_server *server, struct slice text,
 		      struct smtp_server_event *event_out)
 {
 	struct smtp_transaction *transaction = server->transaction;
@@ -94,7 +94,7 @@ void server_body_bare(struct smtp_server *server, struct smtp_server_event *even
 		return;
 	}
 	server->transaction->repaired = true;
-	server_body_text(server, SLICE_LIT("\r\n"), event_out);
+	body_text(server, SLICE_LIT("\r\n"), event_out);
 }
 
 /* What is wrong with the message, in words for the log. */
@@ -111,9 +111,22 @@ const char *server_drop_hint(const char *reply)
 	return "the setting limits.long_lines rules this";
 }
 
-void server_body_nul(struct smtp_server *server)
+bool server_body_frame(struct smtp_server *server, enum smtp_frame frame, struct slice text,
+		       struct smtp_server_event *event_out)
 {
-	server_drop_body(server, "521 5.5.2 The message holds a NUL", true);
+	switch (frame) {
+	case SMTP_FRAME_TEXT:
+		body_text(server, text, event_out);
+		return true;
+	case SMTP_FRAME_BARE:
+		server_body_bare(server, event_out);
+		return true;
+	case SMTP_FRAME_NUL:
+		server_drop_body(server, "521 5.5.2 The message holds a NUL", true);
+		return true;
+	default:
+		return false;
+	}
 }
 
 void server_end_dropped(struct smtp_server *server)
@@ -136,25 +149,17 @@ bool server_body(struct smtp_server *server, struct smtp_server_event *event_out
 	struct slice text;
 
 	while (event_out->type == 0 && server->pending == 0) {
-		switch (smtp_framer_body(&server->framer, &text)) {
-		case SMTP_FRAME_TEXT:
-			server_body_text(server, text, event_out);
-			break;
-		case SMTP_FRAME_BARE:
-			server_body_bare(server, event_out);
-			break;
-		case SMTP_FRAME_NUL:
-			server_body_nul(server);
-			break;
-		case SMTP_FRAME_END:
-			if (server->transaction->drop != NULL)
-				server_end_dropped(server);
-			else
-				server_ask(server, SMTP_SERVER_BODY_END, SLICE_LIT(""));
-			return true;
-		default:
+		enum smtp_frame frame = smtp_framer_body(&server->framer, &text);
+
+		if (server_body_frame(server, frame, text, event_out))
+			continue;
+		if (frame != SMTP_FRAME_END)
 			return false;
-		}
+		if (server->transaction->drop != NULL)
+			server_end_dropped(server);
+		else
+			server_ask(server, SMTP_SERVER_BODY_END, SLICE_LIT(""));
+		return true;
 	}
 	return true;
 }

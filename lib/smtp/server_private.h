@@ -172,11 +172,11 @@ void server_cmd_data(struct smtp_server *server, struct slice args, struct slice
 bool server_body(struct smtp_server *server, struct smtp_server_event *event_out);
 /* The next byte begins the text of a message. */
 void server_start_text(struct smtp_server *server);
-/* A part of it; a CR or LF alone in it; a NUL in it. */
-void server_body_text(struct smtp_server *server, struct slice text,
-		      struct smtp_server_event *event_out);
+/* What the framer found in it; false: that was no part of it, but an end, or nothing. */
+bool server_body_frame(struct smtp_server *server, enum smtp_frame frame, struct slice text,
+		       struct smtp_server_event *event_out);
+/* A CR or LF alone in it. */
 void server_body_bare(struct smtp_server *server, struct smtp_server_event *event_out);
-void server_body_nul(struct smtp_server *server);
 /* The message will be refused with this when it ends; closes: and the session with it. */
 void server_drop_body(struct smtp_server *server, const char *reply, bool closes);
 const char *server_drop_hint(const char *reply);

@@ -54,7 +54,7 @@ struct front {
 	struct upload *uploads;
 };
 
-struct ended {
+struct past {
 	UT_hash_handle hh;
 	uint64_t key;
 };
@@ -63,7 +63,7 @@ struct intake {
 	struct queue *queue;
 	struct front *fronts;
 	struct buf scratch;
-	struct ended *ended; /* until ask_until: keys that were stored, and went */
+	struct past *ended; /* until ask_until: keys that were stored, and went */
 	int64_t ask_until;
 	uint32_t asking; /* questions that wait, of all */
 };
@@ -298,7 +298,7 @@ static void ask_done(void *arg)
 	struct asked *asked = arg;
 	struct intake *intake = asked->front->intake;
 	struct msg_known msg = {.key = asked->id.key, .stored = asked->known};
-	struct ended *ended;
+	struct past *ended;
 
 	HASH_FIND(hh, intake->ended, &asked->id.key, sizeof(asked->id.key), ended);
 	if (ended != NULL)
@@ -376,7 +376,7 @@ void front_etrn_end(struct front **front)
 
 static void forget_ended(struct intake *intake)
 {
-	struct ended *ended, *next;
+	struct past *ended, *next;
 
 	HASH_ITER (hh, intake->ended, ended, next) {
 		HASH_DEL(intake->ended, ended);
@@ -386,7 +386,7 @@ static void forget_ended(struct intake *intake)
 
 void intake_ended(struct intake *intake, uint64_t key)
 {
-	struct ended *ended;
+	struct past *ended;
 
 	if (intake->ask_until == 0)
 		return;
