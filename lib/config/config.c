@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/network.h"
+#include "config/places.h"
 #include "config/settings.h"
 
 struct config *config_new(void)
@@ -35,6 +36,7 @@ void config_free(struct config **config)
 	mem_free(c->relays);
 	mem_free(c->routes);
 	mem_free(c->certificates);
+	places_free(&c->places);
 	MEM_FREE(*config);
 }
 

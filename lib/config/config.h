@@ -11,6 +11,8 @@
 
 #include "base/buf.h"
 
+struct places;
+
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
 enum tls_min { TLS_MIN_DEFAULT, TLS_MIN_1_0, TLS_MIN_1_1, TLS_MIN_1_2, TLS_MIN_1_3 };
 enum tls_legacy { TLS_LEGACY_1_0, TLS_LEGACY_1_1 };
@@ -172,6 +174,7 @@ struct config {
 	enum log_format log_format;
 	enum log_target log_target;
 	bool reverse_lookup; /* of clients, for the log */
+	struct places *places; /* where its files say what (places.h); NULL: it came from none */
 };
 
 struct config *config_new(void); /* all defaults; hostname NULL */

@@ -144,6 +144,7 @@ static void parse_file(const char *path, struct buf *text)
 	unsigned line = 0;
 
 	reader->files[reader->file_count] = mem_strdup(path);
+	places_add_file(reader->config->places, path);
 	reader->stack[reader->depth++] = reader->file_count++;
 	if (scan_text(bytes, buf_len(text) - 1, &line, why))
 		parse_text(bytes);
@@ -277,6 +278,7 @@ static enum err read_all(const char *path, struct buf *errors)
 		forget_problems(false);
 		reader->again = false;
 		reader->config = config_new();
+		reader->config->places = places_new();
 		buf_init(&text, FILE_MAX + 1);
 		err = open_file(path, &text, why, sizeof(why));
 		if (err == ERR_OK)

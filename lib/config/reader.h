@@ -5,6 +5,7 @@
 
 #include <confuse.h>
 
+#include "config/places.h"
 #include "config/settings.h"
 
 enum {
@@ -30,10 +31,6 @@ struct problem {
 	bool keep; /* survives reading again */
 	unsigned order;
 	char *text;
-};
-
-struct place {
-	unsigned file, line; /* line 0: nowhere */
 };
 
 struct reader {

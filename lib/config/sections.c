@@ -28,6 +28,15 @@ static void check_title(const struct section *section, const cfg_t *cfg, struct 
 		}
 }
 
+/* For those who find fault with it when all is read. setting: NULL for the section itself. */
+static void remember(const struct section *section, const struct setting *setting,
+		     struct place place)
+{
+	size_t uses = section_uses(section, reader->config);
+
+	places_add(reader->config->places, section, uses > 0 ? uses - 1 : 0, setting, place);
+}
+
 /* The first thing within a section, or its end. */
 static void open_section(const struct section *section, const cfg_t *cfg, struct place place)
 {
@@ -42,6 +51,7 @@ static void open_section(const struct section *section, const cfg_t *cfg, struct
 				VALUE_TITLED_MAX);
 		else
 			reader->base = section_add(section, reader->config, slice_str(cfg->title));
+		remember(section, NULL, place);
 		for (const struct setting *s = setting_first(section); s != NULL;
 		     s = setting_next(s))
 			reader->seen[setting_index(s)] = (struct place){0};
@@ -53,6 +63,7 @@ static void open_section(const struct section *section, const cfg_t *cfg, struct
 			section->name, reader->files[seen->file], seen->line);
 	else
 		*seen = place;
+	remember(section, NULL, place);
 }
 
 int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
@@ -72,6 +83,7 @@ int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 				opt->name, reader->files[seen->file], seen->line);
 		else
 			*seen = place;
+		remember(section, setting, place);
 	}
 	if (value_read(setting, reader->base, slice_str(value), why) != ERR_OK)
 		note_at(place, false, "%s %s", opt->name, why);

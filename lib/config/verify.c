@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,13 +21,25 @@ struct verifier {
 	bool bad;
 };
 
-static void complain(struct verifier *verifier, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+/* What is found fault with. */
+struct spot {
+	const char *section; /* "" for what stands outside of sections */
+	size_t index;        /* of those of this kind */
+	const char *setting;
+};
 
-static void complain(struct verifier *verifier, const char *format, ...)
+static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
 {
+	const struct section *section = section_find(spot.section);
+	char where[PATH_MAX + 32];
 	va_list args;
 
+	places_print(verifier->config->places, section, spot.index,
+		     setting_find(section, spot.setting), where, sizeof(where));
+	buf_append_str(verifier->errors, where);
 	va_start(args, format);
 	buf_vprintf(verifier->errors, format, args);
 	va_end(args);
@@ -34,15 +47,20 @@ static void complain(struct verifier *verifier, const char *format, ...)
 	verifier->bad = true;
 }
 
-static void verify_readable(struct verifier *verifier, const char *what, const char *path,
+static void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
 			    const char *help)
 {
+	const struct section *section = section_find(spot.section);
 	char why[1024];
+	char name[VALUE_TITLE_MAX + 8] = "";
 
-	if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
+	if (path == NULL || faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
 		return;
+	if (section->titled)
+		snprintf(name, sizeof(name), " \"%s\"",
+			 *section_title(section_base(section, verifier->config, spot.index)));
 	explain_file(path, errno, why, sizeof(why));
-	complain(verifier, "%s: %s%s", what, why, help);
+	complain(verifier, spot, "%s%s: %s: %s%s", spot.section, name, spot.setting, why, help);
 }
 
 static unsigned port_of(const char *address)
@@ -71,9 +89,10 @@ static void verify_address(struct verifier *verifier, size_t listen, size_t numb
 	const struct config *config = verifier->config;
 	const struct config_listen *mine = &config->listens[listen];
 	const char *address = mine->address.items[number];
+	const struct spot spot = {"listen", listen, "address"};
 
 	if (port_of(address) == 0)
-		complain(verifier,
+		complain(verifier, spot,
 			 "listen \"%s\": address %s: /etc/services knows no such port; write its "
 			 "number",
 			 mine->name, address);
@@ -82,7 +101,7 @@ static void verify_address(struct verifier *verifier, size_t listen, size_t numb
 
 		for (size_t n = 0; n < other->address.count && (i < listen || n < number); n++)
 			if (addresses_collide(address, other->address.items[n]))
-				complain(verifier,
+				complain(verifier, spot,
 					 "listen \"%s\": address %s is taken by %s of listen "
 					 "\"%s\"; one of "
 					 "them must change",
@@ -90,23 +109,25 @@ static void verify_address(struct verifier *verifier, size_t listen, size_t numb
 	}
 }
 
-static void verify_clear_auth(struct verifier *verifier, const struct config_listen *listen)
+static void verify_clear_auth(struct verifier *verifier, size_t index)
 {
+	const struct config_listen *listen = &verifier->config->listens[index];
+	const struct spot spot = {"listen", index, "clear_auth_from"};
 	bool any = listen->clear_auth_from.count != 0;
 
 	if (listen->tls == TLS_MODE_NONE && listen->auth == AUTH_MODE_REQUIRED && !any)
-		complain(verifier,
+		complain(verifier, (struct spot){"listen", index, "tls"},
 			 "listen \"%s\": nobody could log in: passwords are not taken without TLS; "
 			 "set tls = \"starttls\" or \"implicit\", or name the clients that may "
 			 "in clear_auth_from",
 			 listen->name);
 	if (any && listen->auth == AUTH_MODE_OFF)
-		complain(verifier,
+		complain(verifier, spot,
 			 "listen \"%s\": clear_auth_from is of no use with auth = \"off\"; take it "
 			 "out, or allow logins",
 			 listen->name);
 	if (any && listen->tls == TLS_MODE_IMPLICIT)
-		complain(verifier,
+		complain(verifier, spot,
 			 "listen \"%s\": clear_auth_from is of no use with tls = \"implicit\": "
 			 "there is no clear text; name the clients in a listen section with tls = "
 			 "\"starttls\" or \"none\"",
@@ -114,8 +135,9 @@ static void verify_clear_auth(struct verifier *verifier, const struct config_lis
 }
 
 /* What is only for those who are logged in, where nobody is. */
-static void verify_for_accounts(struct verifier *verifier, const struct config_listen *listen)
+static void verify_for_accounts(struct verifier *verifier, size_t index)
 {
+	const struct config_listen *listen = &verifier->config->listens[index];
 	const struct {
 		const char *name;
 		bool set;
@@ -123,32 +145,51 @@ static void verify_for_accounts(struct verifier *verifier, const struct config_l
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		if (settings[i].set && listen->auth == AUTH_MODE_OFF)
-			complain(verifier,
+			complain(verifier, (struct spot){"listen", index, settings[i].name},
 				 "listen \"%s\": %s is of no use with auth = \"off\"; take it out, "
 				 "or allow logins",
 				 listen->name, settings[i].name);
 }
 
-static void verify_old_tls(struct verifier *verifier, const struct config_listen *listen)
+static void verify_old_tls(struct verifier *verifier, size_t index)
 {
+	const struct config_listen *listen = &verifier->config->listens[index];
+
 	if (listen->tls_min == TLS_MIN_1_0 || listen->tls_min == TLS_MIN_1_1)
-		complain(verifier,
+		complain(verifier, (struct spot){"listen", index, "tls_min"},
 			 "listen \"%s\": tls_min = \"%s\" would weaken TLS for every client; name "
 			 "those that need it instead: tls_legacy_from = \"192.0.2.7\"%s",
 			 listen->name, listen->tls_min == TLS_MIN_1_0 ? "1.0" : "1.1",
 			 listen->tls_min == TLS_MIN_1_0 ? "" : " and tls_legacy_min = \"1.1\"");
 	if (listen->tls == TLS_MODE_NONE && listen->tls_legacy_from.count != 0)
-		complain(verifier,
+		complain(verifier, (struct spot){"listen", index, "tls_legacy_from"},
 			 "listen \"%s\": tls_legacy_from is of no use with tls = \"none\"; set tls "
-			 "= "
-			 "\"starttls\" or \"implicit\"",
+			 "= \"starttls\" or \"implicit\"",
 			 listen->name);
 	if (listen->tls_legacy_min != TLS_LEGACY_1_0 && listen->tls_legacy_from.count == 0)
 		complain(
-			verifier,
+			verifier, (struct spot){"listen", index, "tls_legacy_min"},
 			"listen \"%s\": tls_legacy_min is of no use without tls_legacy_from, which "
 			"names the clients that it is for",
 			listen->name);
+}
+
+static void verify_certificates(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+
+	verify_readable(verifier, (struct spot){"tls", 0, "certificate"}, config->tls.certificate,
+			"; `postern setup` makes one");
+	if (strcmp(config->tls.certificate, config->tls.key) != 0)
+		verify_readable(verifier, (struct spot){"tls", 0, "key"}, config->tls.key, "");
+	verify_readable(verifier, (struct spot){"tls", 0, "folder"}, config->tls.folder, "");
+	for (size_t i = 0; i < config->certificate_count; i++) {
+		const struct config_certificate *further = &config->certificates[i];
+
+		verify_readable(verifier, (struct spot){"certificate", i, "certificate"},
+				further->certificate, "");
+		verify_readable(verifier, (struct spot){"certificate", i, "key"}, further->key, "");
+	}
 }
 
 static void verify_listens(struct verifier *verifier)
@@ -161,57 +202,36 @@ static void verify_listens(struct verifier *verifier)
 
 		for (size_t n = 0; n < listen->address.count; n++)
 			verify_address(verifier, i, n);
-		verify_clear_auth(verifier, listen);
-		verify_for_accounts(verifier, listen);
-		verify_old_tls(verifier, listen);
+		verify_clear_auth(verifier, i);
+		verify_for_accounts(verifier, i);
+		verify_old_tls(verifier, i);
 		tls = tls || listen->tls != TLS_MODE_NONE;
 	}
-	if (!tls)
-		return;
-	verify_readable(verifier, "tls: certificate", config->tls.certificate,
-			"; `postern setup` makes one");
-	if (strcmp(config->tls.certificate, config->tls.key) != 0)
-		verify_readable(verifier, "tls: key", config->tls.key, "");
-	if (config->tls.folder != NULL)
-		verify_readable(verifier, "tls: folder", config->tls.folder, "");
-	for (size_t i = 0; i < config->certificate_count; i++) {
-		const struct config_certificate *further = &config->certificates[i];
-		char what[256];
-
-		snprintf(what, sizeof(what), "certificate \"%s\": certificate", further->name);
-		verify_readable(verifier, what, further->certificate, "");
-		snprintf(what, sizeof(what), "certificate \"%s\": key", further->name);
-		if (further->key != NULL)
-			verify_readable(verifier, what, further->key, "");
-	}
+	if (tls)
+		verify_certificates(verifier);
 }
 
 static void verify_relays(struct verifier *verifier)
 {
 	for (size_t i = 0; i < verifier->config->relay_count; i++) {
 		const struct config_relay *relay = &verifier->config->relays[i];
-		char what[256];
 
 		if (relay->user != NULL && relay->password_file == NULL)
-			complain(verifier,
+			complain(verifier, (struct spot){"relay", i, "user"},
 				 "relay \"%s\": user is set, and so password_file must be",
 				 relay->name);
 		if (relay->user == NULL && relay->password_file != NULL)
-			complain(verifier,
+			complain(verifier, (struct spot){"relay", i, "password_file"},
 				 "relay \"%s\": password_file is set, and so user must be",
 				 relay->name);
 		if (relay->user != NULL && relay->tls == RELAY_TLS_NONE)
-			complain(verifier,
+			complain(verifier, (struct spot){"relay", i, "tls"},
 				 "relay \"%s\": tls = \"none\" would send the password in clear; "
-				 "use "
-				 "\"required\" or \"implicit\"",
+				 "use \"required\" or \"implicit\"",
 				 relay->name);
-		snprintf(what, sizeof(what), "relay \"%s\": password_file", relay->name);
-		if (relay->password_file != NULL)
-			verify_readable(verifier, what, relay->password_file, "");
-		snprintf(what, sizeof(what), "relay \"%s\": ca_file", relay->name);
-		if (relay->ca_file != NULL)
-			verify_readable(verifier, what, relay->ca_file, "");
+		verify_readable(verifier, (struct spot){"relay", i, "password_file"},
+				relay->password_file, "");
+		verify_readable(verifier, (struct spot){"relay", i, "ca_file"}, relay->ca_file, "");
 	}
 }
 
@@ -258,13 +278,13 @@ static void verify_routes(struct verifier *verifier)
 		const struct config_route *route = &config->routes[i];
 
 		if (route->kind == ROUTE_RELAY && config_relay_find(config, route->target) == NULL)
-			complain(verifier,
+			complain(verifier, (struct spot){"route", i, "via"},
 				 "route \"%s\": there is no relay \"%s\"; add relay \"%s\" { host "
 				 "= ... }",
 				 route->name, route->target, route->target);
 	}
 	if (uses_mx(config) && !hostname_is_public(config->hostname))
-		complain(verifier,
+		complain(verifier, (struct spot){"", 0, "hostname"},
 			 "hostname = \"%s\" is no public name, and mail that goes by MX is refused "
 			 "for that; "
 			 "set this server's full name, or a route that takes all mail elsewhere",
@@ -276,15 +296,19 @@ static void verify_rest(struct verifier *verifier)
 	const struct config *config = verifier->config;
 
 	if (config->queue.retry_first > config->queue.retry_max)
-		complain(verifier, "queue: retry_first is longer than retry_max");
+		complain(verifier, (struct spot){"queue", 0, "retry_first"},
+			 "queue: retry_first is longer than retry_max");
 	if (config->queue.retry_first > config->queue.expire)
-		complain(verifier, "queue: retry_first is longer than expire: mail would never be "
-				   "tried again");
+		complain(verifier, (struct spot){"queue", 0, "retry_first"},
+			 "queue: retry_first is longer than expire: mail would never be tried "
+			 "again");
 	if (config->delivery.connections_per_host > config->delivery.connections)
-		complain(verifier, "delivery: connections_per_host is more than connections");
+		complain(verifier, (struct spot){"delivery", 0, "connections_per_host"},
+			 "delivery: connections_per_host is more than connections");
 	if (strlen(config->runtime_dir) + sizeof("/control.sock") >
 	    sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		complain(verifier, "runtime_dir: the path is too long for a socket in it");
+		complain(verifier, (struct spot){"", 0, "runtime_dir"},
+			 "runtime_dir: the path is too long for a socket in it");
 }
 
 enum err config_verify(const struct config *config, struct buf *errors)

@@ -526,96 +526,6 @@ static void each_setting_is_in_the_manual(void **state)
 	buf_release(&text);
 }
 
-static void verified(const char *text, const char *expected)
-{
-	struct config *config = reads(text);
-	struct buf errors;
-
-	buf_init(&errors, 65536);
-	assert_int_equal(config_verify(config, &errors), expected[0] != '\0' ? ERR_SYNTAX : ERR_OK);
-	buf_append_byte(&errors, '\0');
-	assert_string_equal(buf_data(&errors).ptr, expected);
-	buf_release(&errors);
-	config_free(&config);
-}
-
-#define PLAIN                                                                                      \
-	"hostname = mail.example.org listen \"x\" { address = \"*:2525\" tls = none auth = off } "
-
-static void verify_tells_what_does_not_fit(void **state)
-{
-	(void)state;
-	verified(PLAIN, "");
-	verified(PLAIN "route \"r\" { via = \"relay:isp\" }",
-		 "route \"r\": there is no relay \"isp\"; add relay \"isp\" { host = ... }\n");
-	verified(PLAIN "listen \"y\" { address = \"127.0.0.1:2525\" tls = none auth = optional }",
-		 "listen \"y\": address 127.0.0.1:2525 is taken by *:2525 of listen \"x\"; one of "
-		 "them must "
-		 "change\n");
-	verified(PLAIN "listen \"y\" { address = { \"[::1]:25\", \"127.0.0.1:25\" } tls = none "
-		       "auth = off }",
-		 "");
-	verified(
-		PLAIN
-		"listen \"y\" { address = { \"*:smtp\", \"127.0.0.1:25\" } tls = none auth = off }",
-		"listen \"y\": address 127.0.0.1:25 is taken by *:smtp of listen \"y\"; one of "
-		"them must "
-		"change\n");
-	verified(PLAIN "listen \"y\" { address = \"*:nosuchport\" tls = none auth = off }",
-		 "listen \"y\": address *:nosuchport: /etc/services knows no such port; write its "
-		 "number\n");
-	verified("hostname = mail.example.org listen \"x\" { address = \"*:1\" tls = none }",
-		 "listen \"x\": nobody could log in: passwords are not taken without TLS; set "
-		 "tls = \"starttls\" or \"implicit\", or name the clients that may in "
-		 "clear_auth_from\n");
-	verified("hostname = mail.example.org listen \"x\" { address = \"*:1\" tls = none "
-		 "clear_auth_from = 192.0.2.7 }",
-		 "");
-	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
-		       "clear_auth_from = 192.0.2.7 }",
-		 "listen \"y\": clear_auth_from is of no use with auth = \"off\"; take it out, or "
-		 "allow logins\n");
-	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off etrn = yes "
-		       "auth_equals = yes }",
-		 "listen \"y\": etrn is of no use with auth = \"off\"; take it out, or allow "
-		 "logins\n"
-		 "listen \"y\": auth_equals is of no use with auth = \"off\"; take it out, or "
-		 "allow logins\n");
-	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
-		       "tls_legacy_min = 1.1 }",
-		 "listen \"y\": tls_legacy_min is of no use without tls_legacy_from, which names "
-		 "the clients that it is for\n");
-	verified("hostname = mail.example.org tls { certificate = \"/nowhere/c.pem\" }",
-		 "tls: certificate: /nowhere/c.pem: No such file or directory; `postern setup` "
-		 "makes one\n");
-	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off tls_min = 1.1 }",
-		 "listen \"y\": tls_min = \"1.1\" would weaken TLS for every client; name those "
-		 "that "
-		 "need it instead: tls_legacy_from = \"192.0.2.7\" and tls_legacy_min = \"1.1\"\n");
-	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
-		       "tls_legacy_from = 192.0.2.7 }",
-		 "listen \"y\": tls_legacy_from is of no use with tls = \"none\"; set tls = "
-		 "\"starttls\" or \"implicit\"\n");
-	verified(PLAIN "relay \"a\" { host = \"a:25\" user = me }",
-		 "relay \"a\": user is set, and so password_file must be\n");
-	verified(PLAIN "relay \"a\" { host = \"a:25\" password_file = \"/dev/null\" }",
-		 "relay \"a\": password_file is set, and so user must be\n");
-	verified(
-		PLAIN
-		"relay \"a\" { host = \"a:25\" user = u password_file = \"/dev/null\" tls = none }",
-		"relay \"a\": tls = \"none\" would send the password in clear; use \"required\" or "
-		"\"implicit\"\n");
-	verified("hostname = localhost listen \"x\" { address = \"*:2525\" tls = none auth = off }",
-		 "hostname = \"localhost\" is no public name, and mail that goes by MX is refused "
-		 "for that; "
-		 "set this server's full name, or a route that takes all mail elsewhere\n");
-	verified("hostname = localhost listen \"x\" { address = \"*:2525\" tls = none auth = off } "
-		 "route \"all\" { via = \"capture:/tmp\" }",
-		 "");
-	verified(PLAIN "queue { retry_first = 5h }",
-		 "queue: retry_first is longer than retry_max\n");
-}
-
 static int make_folder(void **state)
 {
 	(void)state;
@@ -651,7 +561,6 @@ int main(void)
 		cmocka_unit_test(mutations_are_refused_or_valid),
 		cmocka_unit_test(what_is_printed_reads_the_same),
 		cmocka_unit_test(each_setting_is_in_the_manual),
-		cmocka_unit_test(verify_tells_what_does_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What does not fit together in a configuration, told with file and line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "config/parse.h"
+
+static char folder[] = "/tmp/postern-verify-XXXXXX";
+
+static void write_file(const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* What is said of the file, with the folder cut off. */
+static void verified(const char *text, const char *expected)
+{
+	struct config *config = NULL;
+	struct buf errors;
+	char path[256], *said, *cut;
+
+	write_file("postern.conf", text);
+	snprintf(path, sizeof(path), "%s/postern.conf", folder);
+	buf_init(&errors, 65536);
+	if (config_read(path, &config, &errors) != ERR_OK)
+		fail_msg("%.*s", SLICE_ARG(buf_data(&errors)));
+	assert_int_equal(config_verify(config, &errors), expected[0] != '\0' ? ERR_SYNTAX : ERR_OK);
+	buf_append_byte(&errors, '\0');
+	said = strdup(buf_data(&errors).ptr);
+	while ((cut = strstr(said, folder)) != NULL)
+		memmove(cut, cut + strlen(folder) + 1, strlen(cut + strlen(folder) + 1) + 1);
+	assert_string_equal(said, expected);
+	free(said);
+	buf_release(&errors);
+	config_free(&config);
+}
+
+#define PLAIN                                                                                      \
+	"hostname = mail.example.org listen \"x\" { address = \"*:2525\" tls = none auth = off } "
+
+static void verify_tells_what_does_not_fit(void **state)
+{
+	(void)state;
+	verified(PLAIN, "");
+	verified(PLAIN "route \"r\" { via = \"relay:isp\" }",
+		 "postern.conf:1: route \"r\": there is no relay \"isp\"; add relay \"isp\" { host "
+		 "= ... }\n");
+	verified(PLAIN "listen \"y\" { address = \"127.0.0.1:2525\" tls = none auth = optional }",
+		 "postern.conf:1: listen \"y\": address 127.0.0.1:2525 is taken by *:2525 of "
+		 "listen \"x\"; one of "
+		 "them must "
+		 "change\n");
+	verified(PLAIN "listen \"y\" { address = { \"[::1]:25\", \"127.0.0.1:25\" } tls = none "
+		       "auth = off }",
+		 "");
+	verified(
+		PLAIN
+		"listen \"y\" { address = { \"*:smtp\", \"127.0.0.1:25\" } tls = none auth = off }",
+		"postern.conf:1: listen \"y\": address 127.0.0.1:25 is taken by *:smtp of listen "
+		"\"y\"; one of "
+		"them must "
+		"change\n");
+	verified(PLAIN "listen \"y\" { address = \"*:nosuchport\" tls = none auth = off }",
+		 "postern.conf:1: listen \"y\": address *:nosuchport: /etc/services knows no such "
+		 "port; write its "
+		 "number\n");
+	verified("hostname = mail.example.org listen \"x\" { address = \"*:1\" tls = none }",
+		 "postern.conf:1: listen \"x\": nobody could log in: passwords are not taken "
+		 "without TLS; set "
+		 "tls = \"starttls\" or \"implicit\", or name the clients that may in "
+		 "clear_auth_from\n");
+	verified("hostname = mail.example.org listen \"x\" { address = \"*:1\" tls = none "
+		 "clear_auth_from = 192.0.2.7 }",
+		 "");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
+		       "clear_auth_from = 192.0.2.7 }",
+		 "postern.conf:1: listen \"y\": clear_auth_from is of no use with auth = \"off\"; "
+		 "take it out, or "
+		 "allow logins\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off etrn = yes "
+		       "auth_equals = yes }",
+		 "postern.conf:1: listen \"y\": etrn is of no use with auth = \"off\"; take it "
+		 "out, or allow "
+		 "logins\n"
+		 "postern.conf:1: listen \"y\": auth_equals is of no use with auth = \"off\"; take "
+		 "it out, or "
+		 "allow logins\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
+		       "tls_legacy_min = 1.1 }",
+		 "postern.conf:1: listen \"y\": tls_legacy_min is of no use without "
+		 "tls_legacy_from, which names "
+		 "the clients that it is for\n");
+	verified("hostname = mail.example.org tls { certificate = \"/nowhere/c.pem\" }",
+		 "postern.conf:1: tls: certificate: /nowhere/c.pem: No such file or directory; "
+		 "`postern setup` "
+		 "makes one\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off tls_min = 1.1 }",
+		 "postern.conf:1: listen \"y\": tls_min = \"1.1\" would weaken TLS for every "
+		 "client; name those "
+		 "that "
+		 "need it instead: tls_legacy_from = \"192.0.2.7\" and tls_legacy_min = \"1.1\"\n");
+	verified(PLAIN "listen \"y\" { address = \"*:1\" tls = none auth = off "
+		       "tls_legacy_from = 192.0.2.7 }",
+		 "postern.conf:1: listen \"y\": tls_legacy_from is of no use with tls = \"none\"; "
+		 "set tls = "
+		 "\"starttls\" or \"implicit\"\n");
+	verified(PLAIN "relay \"a\" { host = \"a:25\" user = me }",
+		 "postern.conf:1: relay \"a\": user is set, and so password_file must be\n");
+	verified(PLAIN "relay \"a\" { host = \"a:25\" password_file = \"/dev/null\" }",
+		 "postern.conf:1: relay \"a\": password_file is set, and so user must be\n");
+	verified(
+		PLAIN
+		"relay \"a\" { host = \"a:25\" user = u password_file = \"/dev/null\" tls = none }",
+		"postern.conf:1: relay \"a\": tls = \"none\" would send the password in clear; use "
+		"\"required\" or "
+		"\"implicit\"\n");
+	verified("hostname = localhost listen \"x\" { address = \"*:2525\" tls = none auth = off }",
+		 "postern.conf:1: hostname = \"localhost\" is no public name, and mail that goes "
+		 "by MX is refused "
+		 "for that; "
+		 "set this server's full name, or a route that takes all mail elsewhere\n");
+	verified("hostname = localhost listen \"x\" { address = \"*:2525\" tls = none auth = off } "
+		 "route \"all\" { via = \"capture:/tmp\" }",
+		 "");
+	verified(PLAIN "queue { retry_first = 5h }",
+		 "postern.conf:1: queue: retry_first is longer than retry_max\n");
+}
+
+/* The line of the setting; of the section, if the setting is a default; else the file alone. */
+static void each_fault_names_its_line(void **state)
+{
+	(void)state;
+	verified("hostname = mail.example.org\n"
+		 "listen \"x\" {\n"
+		 "\taddress = \"*:2525\"\n"
+		 "\ttls = none\n"
+		 "\tauth = off\n"
+		 "}\n"
+		 "listen \"y\" {\n"
+		 "\ttls = none\n"
+		 "\tauth = off\n"
+		 "\taddress = {\n"
+		 "\t\t\"127.0.0.1:2526\",\n"
+		 "\t\t\"127.0.0.1:2525\" }\n"
+		 "\tetrn = yes }\n",
+		 "postern.conf:11: listen \"y\": address 127.0.0.1:2525 is taken by *:2525 of "
+		 "listen "
+		 "\"x\"; one of them must change\n"
+		 "postern.conf:13: listen \"y\": etrn is of no use with auth = \"off\"; take it "
+		 "out, "
+		 "or allow logins\n");
+	verified("hostname = mail.example.org\n"
+		 "listen \"x\" { address = \"*:2525\"\n tls = none\n auth = off }\n"
+		 "queue {\n"
+		 "\texpire = 1h\n"
+		 "\tretry_max = 1m }\n",
+		 "postern.conf:6: queue: retry_first is longer than retry_max\n");
+	/* Nothing of TLS is in it. */
+	verified(
+		"hostname = mail.example.org\n\nlisten \"x\" { address = \"*:2525\" }\n"
+		"certificate \"c\" {\n"
+		" certificate = \"/nowhere/one.pem\"\n"
+		" key = \"/nowhere/two.pem\" }\n"
+		"tls {\n"
+		" certificate = \"/nowhere/c.pem\" }\n",
+		"postern.conf:8: tls: certificate: /nowhere/c.pem: No such file or directory; "
+		"`postern setup` makes one\n"
+		"postern.conf:5: certificate \"c\": certificate: /nowhere/one.pem: No such file or "
+		"directory\n"
+		"postern.conf:6: certificate \"c\": key: /nowhere/two.pem: No such file or "
+		"directory\n");
+}
+
+static void faults_of_included_files(void **state)
+{
+	(void)state;
+	write_file("more.conf", "\nrelay \"a\" {\n host = \"a:25\"\n user = me\n}\n"
+				"relay \"b\" { host = \"b:25\" }\n");
+	verified("include(\"more.conf\")\nhostname = localhost\n"
+		 "listen \"x\" { address = \"*:2525\" tls = none auth = off }\n"
+		 "route \"r\" { to = \"*@b.example\"\n via = \"relay:c\" }\n",
+		 "more.conf:4: relay \"a\": user is set, and so password_file must be\n"
+		 "postern.conf:5: route \"r\": there is no relay \"c\"; add relay \"c\" { host = "
+		 "... "
+		 "}\n"
+		 "postern.conf:2: hostname = \"localhost\" is no public name, and mail that goes "
+		 "by MX "
+		 "is refused for that; set this server's full name, or a route that takes all mail "
+		 "elsewhere\n");
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state)
+{
+	static const char *const names[] = {"more.conf", "postern.conf", ""};
+	char path[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		remove(path);
+	}
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verify_tells_what_does_not_fit),
+		cmocka_unit_test(each_fault_names_its_line),
+		cmocka_unit_test(faults_of_included_files),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
