@@ -8,6 +8,7 @@ import smtplib
 import ssl
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from support.process import wait_for
 HERE = Path(__file__).resolve().parent
 SIZE = 64
 SAMPLE = 12  # allocations of a process that are tried, spread over all those of a session
+SETTLED = 0.5  # seconds after a message arrived in which processes are through with it
 
 
 class Order:
@@ -99,7 +101,24 @@ def allocations(server, process):
     server.order.give(process, 0)
     assert session(server, f"count-{process}")
     wait_for(lambda: f"count-{process}" in names(server), "the second message")
-    return server.order.count()
+    counts = [-1, server.order.count()]
+    while counts[-1] != counts[-2]:  # until it is through with it
+        time.sleep(SETTLED)
+        counts.append(server.order.count())
+    return counts[-1]
+
+
+def carried_out(server, name):
+    """Whether the order was, by the time that all the work of a session is done: queue and relay go on after the reply
+    to the client, and a message may go a second time, through a new process, when the first try died."""
+    def over():
+        return server.order.carried_out() or name in names(server)
+    wait_for(over, lambda: f"{name} to arrive, or its allocation to fail:\n{server.tail()}", 60)
+    # What follows the arrival (results, records of what was done) takes a moment; and then nothing more comes.
+    end = time.monotonic() + SETTLED
+    while not server.order.carried_out() and time.monotonic() < end:
+        time.sleep(0.02)
+    return server.order.carried_out()
 
 
 @pytest.mark.parametrize("process", ["smtpd", "auth", "queue", "relay"])
@@ -112,14 +131,17 @@ def test_m4_any_allocation_may_fail(server, process):
         name = f"{process}-{at}"
         server.order.give(process, at)
         outcome = session(server, name)
-        tried += server.order.carried_out()
+        # One that was refused, or that nobody answered, need not arrive: the order is why, then.
+        tried += carried_out(server, name) if outcome else server.order.carried_out()
         server.order.give("nobody", 0)
         (promised if outcome else unwanted if outcome is False else set()).add(name)
         # Whoever comes next is served: at once, or once the process is there again.
         wait_for(lambda n=name: session(server, f"after-{n}"), lambda: f"service after allocation {at}:\n{server.tail()}",
                  40, 0.3)
         promised.add(f"after-{name}")
-    assert tried >= min(3, total // step), f"only {tried} allocations failed"
+    tries = len(range(1, total + 1, step))
+    # A later session may need a few less: not a quarter of them.
+    assert tried * 4 >= tries * 3, f"only {tried} of {tries} allocations failed"
     wait_for(lambda: promised <= set(names(server)), lambda: f"{promised - set(names(server))} to arrive:\n"
              f"{server.tail()}", 60)
     arrived = names(server)
