@@ -2,11 +2,9 @@
 """The same dialogues to Postfix and to postern, both set up as a server for one domain that does not
 know its clients: the codes are compared. Where the two differ, DIFFERENCES says why; a difference that
 is not there fails, and so does one that is there and no longer shows."""
-import socket
-
 import pytest
+from support.differential import check, check_table, codes
 from support.postern import Postern
-from support.process import PATIENCE
 
 EHLO = "EHLO client.example"
 FROM = "MAIL FROM:<a@far.example>"
@@ -242,57 +240,10 @@ def postern():
         yield it
 
 
-class Client:
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.file = self.socket.makefile("rb")
-
-    def code(self):
-        """Of the next reply, its lines together; "end" if there is none."""
-        try:
-            while True:
-                line = self.file.readline()
-                if not line:
-                    return "end"
-                if line[3:4] != b"-":
-                    return line[:3].decode("ascii", "replace")
-        except ConnectionError:
-            return "end"
-
-    def step(self, step):
-        try:
-            self.socket.sendall(step if isinstance(step, bytes) else (step + "\r\n").encode())
-        except ConnectionError:
-            return "end"
-        return self.code()
-
-
-def codes(port, dialogue):
-    client = Client(port)
-    with client.socket:
-        found = [client.code()]
-        for step in dialogue:
-            found.append(client.step(step))
-            if found[-1] == "end":
-                break
-    return found[1:] if found[0] == "220" else found
-
-
-def differences(theirs, ours):
-    """(step, Postfix's code, ours) where they are not the same."""
-    length = max(len(theirs), len(ours))
-    theirs, ours = theirs + ["-"] * (length - len(theirs)), ours + ["-"] * (length - len(ours))
-    return [(n, a, b) for n, (a, b) in enumerate(zip(theirs, ours)) if a != b and "-" not in (a, b)]
-
-
 @pytest.mark.parametrize("name", DIALOGUES)
 def test_codes_are_postfixs_or_explained(postfix, postern, name):
-    theirs, ours = codes(postfix.port, DIALOGUES[name]), codes(postern.mta, DIALOGUES[name])
-    found = differences(theirs, ours)
-    explained = [row[:3] for row in DIFFERENCES.get(name, [])]
-    assert found == explained, f"Postfix {theirs}\npostern {ours}"
+    check(name, codes(postfix.port, DIALOGUES[name]), codes(postern.mta, DIALOGUES[name]), DIFFERENCES)
 
 
 def test_the_table_explains_only_what_there_is():
-    assert DIFFERENCES.keys() <= DIALOGUES.keys()
-    assert all(len(row) == 4 and len(row[3]) >= len("as expn") for rows in DIFFERENCES.values() for row in rows)
+    check_table(DIFFERENCES, DIALOGUES)
