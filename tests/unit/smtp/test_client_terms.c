@@ -121,7 +121,7 @@ static void nothing(void **state)
 	       "MAIL FROM:<s@us.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
 }
 
-/* A mailbox: no DSN, and REQUIRETLS has arrived (RFC 8689 4.3). */
+/* A mailbox: no DSN, and REQUIRETLS has arrived (RFC 8689 4.4). */
 static void lmtp(void **state)
 {
 	const struct smtp_client_options options = {.hostname = "us.example", .lmtp = true};
