@@ -46,6 +46,7 @@ struct config_listen {
 	enum tls_legacy tls_legacy_min;
 	bool etrn;        /* ETRN for those who are logged in */
 	bool auth_equals; /* EHLO also says "AUTH=" */
+	struct strings mechanisms;      /* for logins; empty: those of auth */
 	struct strings clear_auth_from; /* networks that may log in without TLS */
 	struct strings proxy_from;      /* networks whose connections begin with a PROXY header */
 };
@@ -133,6 +134,7 @@ struct config_auth {
 	uint32_t workers;    /* threads that verify; 0: one per core */
 	uint32_t waiting;    /* logins that may wait for one, then 454 */
 	uint64_t cache;      /* ms that a proven password is remembered; 0: never */
+	struct strings mechanisms; /* to offer, in this order; empty: what all accounts can use */
 };
 
 struct config_certificate {
@@ -205,6 +207,8 @@ uint32_t config_load(uint32_t setting, uint32_t per_core, uint32_t cores);
 enum err config_read_size(struct slice text, uint64_t *bytes_out);
 /* Appends it so: "50M". */
 void config_print_size(uint64_t bytes, struct buf *out);
+/* A SASL mechanism that a MECHANISMS setting may name, written as in EHLO; NULL: there is none. */
+const char *config_mechanism(struct slice name);
 /* "example.org" of account names: domain if set, else hostname. */
 const char *config_domain(const struct config *config);
 

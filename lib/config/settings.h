@@ -36,6 +36,7 @@ enum setting_type {
 	SET_PATTERNS,
 	SET_RESOLVERS,
 	SET_NETWORKS,
+	SET_MECHANISMS,
 };
 
 struct setting {

@@ -34,6 +34,18 @@ static enum err complain(enum err err, char *why, const char *format, ...)
 	return err;
 }
 
+/* As in EHLO. Those that are not here are never offered: ANONYMOUS, NTLM, OTP, DIGEST-MD5. */
+static const char *const mechanisms[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+#define MECHANISMS_TEXT "PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS"
+
+const char *config_mechanism(struct slice name)
+{
+	for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++)
+		if (slice_is_nocase(name, mechanisms[i]))
+			return mechanisms[i];
+	return NULL;
+}
+
 static const char *type_form(enum setting_type type)
 {
 	static const char *const forms[] = {
@@ -55,6 +67,7 @@ static const char *type_form(enum setting_type type)
 		[SET_PATTERNS] = "an address or pattern such as alice@example.org or *@example.org",
 		[SET_RESOLVERS] = "an address such as 127.0.0.1 or 127.0.0.1@5353",
 		[SET_NETWORKS] = "a network such as 192.0.2.0/24 or 2001:db8::/32, or an address",
+		[SET_MECHANISMS] = "one of " MECHANISMS_TEXT,
 	};
 
 	return forms[type];
@@ -176,6 +189,8 @@ static bool has_form(enum setting_type type, struct slice text)
 		return is_resolver(text);
 	case SET_NETWORKS:
 		return is_network(text);
+	case SET_MECHANISMS:
+		return config_mechanism(text) != NULL;
 	default:
 		return true;
 	}

@@ -116,6 +116,12 @@ enum ipc_taken { /* by whom a delivered recipient was taken: who makes reports o
 	IPC_TAKEN_BY = 16,   /* beside one of these two: it offers DELIVERBY and was told */
 };
 
+enum ipc_trait { /* of a session, for what it is offered */
+	IPC_TRAIT_TLS = 1,
+	IPC_TRAIT_BINDING = 2, /* its TLS can be bound to (RFC 9266, RFC 5929) */
+	IPC_TRAIT_ALL = 3,
+};
+
 enum ipc_name { /* what became of the look-up of a client's name */
 	IPC_NAME_NO_ANSWER, /* no name server gave one, or there is no time for it */
 	IPC_NAME_NONE,      /* no name that has the address in turn */

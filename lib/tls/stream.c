@@ -287,6 +287,46 @@ const char *stream_cipher(const struct stream *stream)
 	return stream->established ? SSL_get_cipher_name(stream->ssl) : "";
 }
 
+/* RFC 9266 2. */
+static size_t exporter(SSL *ssl, unsigned char out[TLS_BINDING_MAX])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	static const unsigned char context[1]; /* an empty one, which is not none in TLS 1.2 */
+
+	return SSL_export_keying_material(ssl, out, 32, label, sizeof(label) - 1, context, 0, 1) ==
+			       1
+		       ? 32
+		       : 0;
+}
+
+/* RFC 5929 3.1: the first Finished message, which is the server's where a session is resumed. */
+static size_t unique(SSL *ssl, bool client, unsigned char out[TLS_BINDING_MAX])
+{
+	size_t len = (SSL_session_reused(ssl) == 1) == client
+			     ? SSL_get_peer_finished(ssl, out, TLS_BINDING_MAX)
+			     : SSL_get_finished(ssl, out, TLS_BINDING_MAX);
+
+	return len <= TLS_BINDING_MAX ? len : 0;
+}
+
+size_t stream_binding(const struct stream *stream, enum tls_binding binding,
+		      unsigned char out[TLS_BINDING_MAX])
+{
+	size_t len;
+
+	if (!stream->established || SSL_version(stream->ssl) < TLS1_2_VERSION)
+		return 0;
+	if (SSL_version(stream->ssl) == TLS1_2_VERSION && SSL_get_extms_support(stream->ssl) != 1)
+		return 0;
+	if (binding == TLS_BINDING_UNIQUE)
+		return SSL_version(stream->ssl) == TLS1_2_VERSION
+			       ? unique(stream->ssl, stream->context->client, out)
+			       : 0;
+	len = exporter(stream->ssl, out);
+	ERR_clear_error();
+	return len;
+}
+
 void stream_idle(struct stream *stream)
 {
 	if (stream->established)

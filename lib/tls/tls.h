@@ -123,6 +123,16 @@ bool stream_verified(const struct stream *stream);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. Valid as long as the stream. */
 const char *stream_version(const struct stream *stream);
 const char *stream_cipher(const struct stream *stream);
+/*
+ * What ties an authentication to this very connection, for SASL: TLS_BINDING_EXPORTER is
+ * tls-exporter (RFC 9266), TLS_BINDING_UNIQUE tls-unique (RFC 5929 3), which TLS 1.3 does not have.
+ * Neither is given below TLS 1.2, nor on a TLS 1.2 without extended master secret (RFC 7627), where
+ * another connection can be made to have the same. Returns its length; 0: there is none.
+ */
+enum tls_binding { TLS_BINDING_EXPORTER, TLS_BINDING_UNIQUE };
+enum { TLS_BINDING_MAX = 64 };
+size_t stream_binding(const struct stream *stream, enum tls_binding binding,
+		      unsigned char out[TLS_BINDING_MAX]);
 void stream_idle(struct stream *stream); /* gives OpenSSL's buffers back until more bytes come */
 
 #endif

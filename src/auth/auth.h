@@ -6,7 +6,8 @@
  *	front.c      channels to smtpd: reads its messages, holds its logins and grants
  *	login.c      one AUTH command: the exchange; login_verify.c whether it is true,
  *	             login_grant.c how it ends
- *	mechanism.c  the SASL exchange, without I/O
+ *	mechanism.c  the SASL exchange, without I/O; its mechanisms are sasl_*.c
+ *	offer.c      which mechanisms are offered to whom
  *	verify.c     names and passwords against the store, on threads
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	grants.c     what smtpd may do, held by queue

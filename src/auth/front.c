@@ -12,7 +12,7 @@
 #include "grants.h"
 #include "ipc/channel.h"
 #include "login.h"
-#include "mechanism.h"
+#include "offer.h"
 #include "os/log.h"
 
 void front_send(struct front *front, uint16_t type, const void *message)
@@ -45,13 +45,29 @@ void front_grants_synced(struct front *front, uint32_t queue_incarnation)
 
 static void send_offer(struct front *front)
 {
-	struct msg_auth_offer msg = {.mechanisms = SLICE_LIT(MECHANISMS),
-				     .message_size = front->auth->largest};
+	struct msg_auth_offer msg = {.message_size = front->auth->largest};
+	struct ipc_list_builder offers;
 
 	front->offered = true;
+	if (offer_list(front->auth, &offers) != ERR_OK)
+		log_note(LOG_ERROR, "the list of mechanisms is too long for smtpd");
+	ipc_list_release(&front->offers);
+	front->offers = offers;
+	msg.offers = ipc_list_view(&front->offers);
 	if (front->standing != NULL)
 		msg.standing_grant = grant_number(front->standing);
 	front_send(front, IPC_AUTH_OFFER, &msg);
+}
+
+void front_offer_mechanisms(struct front *front)
+{
+	struct ipc_list_builder offers;
+	bool same = offer_list(front->auth, &offers) == ERR_OK &&
+		    slice_equal(buf_data(&offers.bytes), buf_data(&front->offers.bytes));
+
+	ipc_list_release(&offers);
+	if (front->offered && !same)
+		send_offer(front);
 }
 
 void front_offer_again(struct front *front)
@@ -108,7 +124,8 @@ void front_offer(struct front *front)
 
 	if (front->accept_for != NULL &&
 	    slice_equal(slice_str(front->accept_for), slice_str(wanted))) {
-		mem_free(wanted); /* as before */
+		mem_free(wanted);
+		front_offer_mechanisms(front);
 		return;
 	}
 	mem_free(front->accept_for);
@@ -218,5 +235,6 @@ void front_free(struct front **front)
 	door_drop_front(gone);
 	grants_drop_front(gone->auth->grants, gone);
 	mem_free(gone->accept_for);
+	ipc_list_release(&gone->offers);
 	mem_free(gone);
 }

@@ -35,6 +35,7 @@ struct front {
 	size_t grants;           /* live and pending, the standing ones too */
 	bool offered;            /* it was told what is offered */
 	bool settled;            /* it has told who is inside already, all of them */
+	struct ipc_list_builder offers; /* as it was told last */
 	char *accept_for;        /* what standing (or replacing) permits, joined */
 };
 
@@ -43,6 +44,8 @@ void front_add(struct auth *auth, uint16_t index, uint32_t incarnation, int fd);
 void front_free(struct front **front);
 /* Makes the standing grant that the configuration asks for, then says what is offered. */
 void front_offer(struct front *front);
+/* Says so anew if it has been said and other mechanisms are offered now. */
+void front_offer_mechanisms(struct front *front);
 /* Says so anew, if it has been said: something else of it is different now. */
 void front_offer_again(struct front *front);
 void front_send(struct front *front, uint16_t type, const void *message);

@@ -8,6 +8,7 @@
 #include "front.h"
 #include "login_internal.h"
 #include "mechanism.h"
+#include "offer.h"
 
 static struct login *find(struct front *front, uint64_t session)
 {
@@ -17,59 +18,101 @@ static struct login *find(struct front *front, uint64_t session)
 	return login;
 }
 
+void login_challenge(struct login *login, struct slice challenge)
+{
+	const struct msg_auth_challenge msg = {.session = login->session, .token = challenge};
+
+	front_send(login->front, IPC_AUTH_CHALLENGE, &msg);
+}
+
 static void step(struct login *login, bool has_token, struct slice token)
 {
-	struct msg_auth_challenge msg = {.session = login->session};
+	struct slice challenge;
 
-	switch (exchange_step(login->exchange, has_token, token, &msg.token)) {
+	switch (exchange_step(login->exchange, has_token, token, &challenge)) {
 	case EXCHANGE_CHALLENGE:
-		front_send(login->front, IPC_AUTH_CHALLENGE, &msg);
+		login_challenge(login, challenge);
 		break;
-	case EXCHANGE_DONE:
+	case EXCHANGE_PASSWORD:
 		login_verify(login);
 		break;
+	case EXCHANGE_VERIFIER:
+		login_look_up(login);
+		break;
+	case EXCHANGE_PROVEN:
+		login_proven(login);
+		break;
 	case EXCHANGE_REFUSED:
-		login_fail(login, &LOGIN_INVALID, exchange_why(login->exchange));
+		/* A proof against the verifier of nobody is never right. */
+		login_fail(login, &LOGIN_INVALID,
+			   login->looked_up && !login->known ? "unknown-user"
+							     : exchange_why(login->exchange));
 		break;
 	}
+}
+
+static const struct config_listen *listener_of(const struct front *front, struct slice name)
+{
+	const struct config *config = auth_config(front->auth);
+
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (slice_is(name, config->listens[i].name))
+			return &config->listens[i];
+	return NULL;
 }
 
 /*
  * A login in clear is for those listeners and clients only that the configuration names for it:
  * that does not rest on the word of smtpd.
  */
-static bool clear_is_allowed(const struct front *front, const struct msg_auth_start *msg)
+static bool clear_is_allowed(const struct config_listen *listen, const struct msg_auth_start *msg)
 {
-	const struct config *config = auth_config(front->auth);
+	return listen != NULL && listen->auth != AUTH_MODE_OFF &&
+	       config_networks_have(&listen->clear_auth_from, msg->client);
+}
 
-	for (size_t i = 0; i < config->listen_count; i++) {
-		const struct config_listen *listen = &config->listens[i];
+/* Only what this session was offered (C5). */
+static enum err begin_exchange(const struct front *front, const struct config_listen *listen,
+			       const struct msg_auth_start *msg, struct exchange **exchange_out)
+{
+	struct exchange_terms terms = {0};
+	char offered[OFFER_TEXT];
+	unsigned traits = 0;
 
-		if (slice_is(msg->listener, listen->name))
-			return listen->auth != AUTH_MODE_OFF &&
-			       config_networks_have(&listen->clear_auth_from, msg->client);
+	if (msg->tls) {
+		terms.exporter = msg->exporter;
+		terms.unique = msg->unique;
+		traits = IPC_TRAIT_TLS;
+		if (msg->exporter.len > 0 || msg->unique.len > 0)
+			traits |= IPC_TRAIT_BINDING;
 	}
-	return false;
+	offer_text(front->auth, listen, traits, offered);
+	if (!offer_has(offered, msg->mechanism))
+		return ERR_NOT_FOUND;
+	terms.plus_offered = offer_has_plus(offered);
+	return exchange_new(front->auth->mechanisms, msg->mechanism, &terms, exchange_out);
 }
 
 enum err login_start(struct front *front, const struct msg_auth_start *msg)
 {
 	static const struct slice NOBODY = {"", 0};
+	const struct config_listen *listen = listener_of(front, msg->listener);
 	struct exchange *exchange = NULL;
 	struct login *login;
 
 	if (find(front, msg->session) != NULL || (!msg->has_token && msg->token.len > 0))
 		return ERR_SYNTAX;
-	if (!msg->tls && !clear_is_allowed(front, msg)) {
+	if (!msg->tls && !clear_is_allowed(listen, msg)) {
 		/* The token is not even looked at (B7). */
 		login_refuse(front, msg->session, &LOGIN_NEEDS_TLS, NOBODY, "no-tls");
 		return ERR_OK;
 	}
-	if (HASH_COUNT(front->logins) >= FRONT_LOGINS_MAX) {
-		login_refuse(front, msg->session, &LOGIN_UNAVAILABLE, NOBODY, "too-many-logins");
+	if (listen == NULL || HASH_COUNT(front->logins) >= FRONT_LOGINS_MAX) {
+		login_refuse(front, msg->session, &LOGIN_UNAVAILABLE, NOBODY,
+			     listen == NULL ? "listener-gone" : "too-many-logins");
 		return ERR_OK;
 	}
-	if (exchange_new(front->auth->mechanisms, msg->mechanism, &exchange) != ERR_OK) {
+	if (begin_exchange(front, listen, msg, &exchange) != ERR_OK) {
 		login_refuse(front, msg->session, &LOGIN_UNKNOWN, NOBODY, "unknown-mechanism");
 		return ERR_OK;
 	}
@@ -87,9 +130,14 @@ enum err login_token(struct front *front, const struct msg_auth_token *msg)
 	struct login *login = find(front, msg->session);
 
 	/* A token answers a challenge, and nothing else. */
-	if (login == NULL || login->state != LOGIN_EXCHANGING)
+	if (login == NULL || (login->state != LOGIN_EXCHANGING && login->state != LOGIN_LAST))
 		return ERR_SYNTAX;
-	step(login, true, msg->token);
+	if (login->state == LOGIN_EXCHANGING)
+		step(login, true, msg->token);
+	else if (msg->token.len == 0)
+		login_confirm(login);
+	else
+		login_fail(login, &LOGIN_INVALID, "malformed");
 	return ERR_OK;
 }
 

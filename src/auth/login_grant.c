@@ -32,6 +32,7 @@ void login_free(struct login *login)
 		login->job->arg = NULL; /* freed when its thread is done with it */
 	grants_end(login->front->auth->grants, &login->grant);
 	ipc_list_release(&login->senders);
+	account_release(&login->row);
 	mem_free(login);
 }
 

@@ -17,7 +17,15 @@ struct grant;
 struct login;
 struct verify_job;
 
-enum login_state { LOGIN_EXCHANGING, LOGIN_VERIFYING, LOGIN_GRANTING };
+/* LAST: the client has proven who it is, and must answer the last challenge with nothing. */
+enum login_state { LOGIN_EXCHANGING, LOGIN_VERIFYING, LOGIN_LAST, LOGIN_GRANTING };
+
+/* What a job of verify is for. */
+enum login_question {
+	LOGIN_PASSWORD, /* is it right? */
+	LOGIN_VERIFIER, /* the mechanism needs it */
+	LOGIN_ACCOUNT,  /* the client is proven to be; is there such an account, as it was? */
+};
 
 struct login {
 	UT_hash_handle hh; /* in front->logins, by session */
@@ -26,9 +34,13 @@ struct login {
 	enum login_state state;
 	struct exchange *exchange;
 	struct verify_job *job; /* with a thread, or waiting for one */
-	unsigned runs;          /* of the job */
-	uint64_t changes;       /* auth->changes when the job began */
-	struct grant *grant;    /* that queue has not acknowledged yet */
+	enum login_question question;
+	unsigned runs;       /* of the job */
+	uint64_t changes;    /* auth->changes when the job began */
+	bool looked_up;      /* for a mechanism that takes no password: */
+	bool known;          /* there is such an account, and */
+	struct account row;  /* it was this when changes was as above */
+	struct grant *grant; /* that queue has not acknowledged yet */
 	char name[ACCOUNT_NAME_MAX + 1];
 	char account[ACCOUNT_NAME_MAX + 1];
 	char address[ACCOUNT_NAME_MAX + 1];
@@ -57,6 +69,14 @@ void login_refuse(struct front *front, uint64_t session, const struct login_refu
 
 /* The exchange has brought a name and a password: ends in login_fail or login_succeed. */
 void login_verify(struct login *login);
+/* It has brought a name and needs the verifier: goes on with a challenge, or login_fail. */
+void login_look_up(struct login *login);
+/* It has proven who the client is: ends as login_verify, after the last challenge if there is one.
+ */
+void login_proven(struct login *login);
+/* The client has answered that. */
+void login_confirm(struct login *login);
+void login_challenge(struct login *login, struct slice challenge);
 
 /* Who it is has been proven: asks queue to hold the grant, and then tells smtpd. */
 void login_succeed(struct login *login, const struct account *account);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether name and password are right: from memory if they were a short while ago, else on a
- * thread. */
+/*
+ * Whether the client is who it says, and may log in: a password from memory if it was right a short
+ * while ago, else on a thread; for mechanisms that prove it themselves, the account that they need
+ * before, and how it is after.
+ */
 #include "login_internal.h"
 
 #include <stdio.h>
@@ -52,21 +55,24 @@ static void submit(struct login *login, struct verify_job *job)
 	login->job = job;
 }
 
-static void judge(struct login *login, const struct verify_job *job)
+/* Why this account does not get in, though it is who it says; NULL: it does. */
+static const char *barred(const struct account *account)
+{
+	return account->enabled ? NULL : "disabled";
+}
+
+static void judge_password(struct login *login, const struct verify_job *job)
 {
 	struct auth *auth = login->front->auth;
 	uint64_t remembered = auth_config(auth)->auth.cache;
 
-	note_store(auth, job);
-	if (job->err != ERR_OK) {
-		login_fail(login, &LOGIN_UNAVAILABLE, "store-failed");
-	} else if (!job->known) {
+	if (!job->known) {
 		login_fail(login, &LOGIN_INVALID, "unknown-user");
 	} else if (!job->matches) {
 		login_fail(login, &LOGIN_INVALID,
 			   job->account.damaged ? "damaged-verifier" : "bad-password");
-	} else if (!job->account.enabled) {
-		login_fail(login, &LOGIN_INVALID, "disabled");
+	} else if (barred(&job->account) != NULL) {
+		login_fail(login, &LOGIN_INVALID, barred(&job->account));
 	} else {
 		rows_put(auth->rows, login->name, &job->account);
 		if (remembered > 0)
@@ -74,6 +80,51 @@ static void judge(struct login *login, const struct verify_job *job)
 					loop_now(auth->loop) + (int64_t)remembered);
 		login_succeed(login, &job->account);
 	}
+}
+
+/* The mechanism goes on, with the verifier of nobody if there is no such account (C9). */
+static void take_verifier(struct login *login, const struct verify_job *job)
+{
+	struct slice challenge;
+
+	login->looked_up = true;
+	login->known = job->known && !job->account.damaged;
+	account_release(&login->row);
+	if (login->known)
+		account_copy(&job->account, &login->row);
+	login->state = LOGIN_EXCHANGING;
+	if (exchange_give_verifier(login->exchange, &job->verifier, &challenge) !=
+	    EXCHANGE_CHALLENGE)
+		login_fail(login, &LOGIN_INVALID, exchange_why(login->exchange));
+	else
+		login_challenge(login, challenge);
+}
+
+/* The proof was of the account as it was then: is it the same now? */
+static void judge_account(struct login *login, const struct verify_job *job)
+{
+	if (!job->known)
+		login_fail(login, &LOGIN_INVALID, "unknown-user");
+	else if (login->looked_up && (job->account.id != login->row.id ||
+				      job->account.generation != login->row.generation))
+		login_fail(login, &LOGIN_UNAVAILABLE, "account-changing");
+	else if (barred(&job->account) != NULL)
+		login_fail(login, &LOGIN_INVALID, barred(&job->account));
+	else
+		login_succeed(login, &job->account);
+}
+
+static void judge(struct login *login, const struct verify_job *job)
+{
+	note_store(login->front->auth, job);
+	if (job->err != ERR_OK)
+		login_fail(login, &LOGIN_UNAVAILABLE, "store-failed");
+	else if (login->question == LOGIN_PASSWORD)
+		judge_password(login, job);
+	else if (login->question == LOGIN_VERIFIER)
+		take_verifier(login, job);
+	else
+		judge_account(login, job);
 }
 
 static void on_verified(struct verify_job *job)
@@ -103,7 +154,7 @@ static bool is_proven(struct login *login, const struct account **account_out)
 	const struct account *account;
 
 	if (auth_config(auth)->auth.cache == 0 ||
-	    (account = rows_find(auth->rows, login->name)) == NULL || !account->enabled ||
+	    (account = rows_find(auth->rows, login->name)) == NULL || barred(account) != NULL ||
 	    !proven_knows(auth->proven, account, exchange_password(login->exchange),
 			  loop_now(auth->loop)))
 		return false;
@@ -111,29 +162,81 @@ static bool is_proven(struct login *login, const struct account **account_out)
 	return true;
 }
 
-void login_verify(struct login *login)
+/* Its canonical form; false: no account can have it, and the login is over. */
+static bool read_name(struct login *login)
+{
+	const char *domain = config_domain(auth_config(login->front->auth));
+	char why[ACCOUNT_WHY];
+
+	if (account_name_read(exchange_name(login->exchange), domain, login->name, why) == ERR_OK)
+		return true;
+	login_fail(login, &LOGIN_INVALID, "malformed-name");
+	return false;
+}
+
+static struct verify_job *new_job(struct login *login, enum login_question question)
 {
 	const struct config *config = auth_config(login->front->auth);
-	const char *domain = config_domain(config);
+	struct verify_job *job = verify_job_new();
+
+	login->question = question;
+	login->state = LOGIN_VERIFYING;
+	login->runs = 0;
+	(void)snprintf(job->name, sizeof(job->name), "%s", login->name);
+	(void)snprintf(job->domain, sizeof(job->domain), "%s", config_domain(config));
+	job->task = question == LOGIN_PASSWORD ? VERIFY_PASSWORD : VERIFY_LOOK_UP;
+	job->iterations = config->auth.iterations;
+	job->arg = login;
+	return job;
+}
+
+void login_verify(struct login *login)
+{
 	const struct account *account;
-	char why[ACCOUNT_WHY];
 	struct verify_job *job;
 
-	if (account_name_read(exchange_name(login->exchange), domain, login->name, why) != ERR_OK) {
-		login_fail(login, &LOGIN_INVALID, "malformed-name"); /* no account can have it */
+	if (!read_name(login))
 		return;
-	}
 	login->state = LOGIN_VERIFYING;
 	if (is_proven(login, &account)) {
 		login->front->auth->counts.cached++;
 		login_succeed(login, account);
 		return;
 	}
-	job = verify_job_new();
-	(void)snprintf(job->name, sizeof(job->name), "%s", login->name);
-	(void)snprintf(job->domain, sizeof(job->domain), "%s", domain);
+	job = new_job(login, LOGIN_PASSWORD);
 	secret_set(&job->password, exchange_password(login->exchange));
-	job->iterations = config->auth.iterations;
-	job->arg = login;
 	submit(login, job);
+}
+
+void login_look_up(struct login *login)
+{
+	/* Never from rows: that an answer comes sooner would tell which accounts are in use. */
+	if (read_name(login))
+		submit(login, new_job(login, LOGIN_VERIFIER));
+}
+
+void login_proven(struct login *login)
+{
+	struct slice last;
+
+	if (login->looked_up && !login->known) /* cannot be: its keys are nobody's */
+		login_fail(login, &LOGIN_INVALID, "unknown-user");
+	else if (login->looked_up && barred(&login->row) != NULL)
+		login_fail(login, &LOGIN_INVALID, barred(&login->row));
+	else if (exchange_last(login->exchange, &last)) {
+		login->state = LOGIN_LAST;
+		login_challenge(login, last);
+	} else {
+		login_confirm(login);
+	}
+}
+
+void login_confirm(struct login *login)
+{
+	if (!login->looked_up && !read_name(login))
+		return;
+	if (login->looked_up && login->changes == login->front->auth->changes)
+		login_succeed(login, &login->row);
+	else
+		submit(login, new_job(login, LOGIN_ACCOUNT));
 }

@@ -1,35 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Which mechanisms there are, and what is the same for all of them. */
 #include "mechanism.h"
 
 #include <string.h>
 
-#include <gsasl.h>
-
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "exchange.h"
 #include "store/password.h"
 
 struct mechanisms {
 	Gsasl *gsasl;
 };
 
-enum kind { PLAIN, LOGIN };
-
-struct exchange {
-	enum kind kind;
-	Gsasl_session *session; /* PLAIN only */
-	bool recorded;          /* GNU SASL has seen a whole PLAIN message */
-	bool asked_name;        /* LOGIN */
-	bool has_name;
-	char name[CREDENTIAL_NAME_MAX + 1];
-	size_t name_len;
-	struct secret password;
-	const char *why;
+static const struct exchange_kind *const KINDS[] = {
+	&EXCHANGE_PLAIN,
+	&EXCHANGE_LOGIN,
+	&EXCHANGE_SCRAM_SHA_256,
+	&EXCHANGE_SCRAM_SHA_256_PLUS,
 };
 
 /* ---- what may come in at all ---------------------------------------------------------------- */
 
-static bool has_control(struct slice text)
+bool exchange_has_control(struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
 		if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
@@ -37,21 +30,20 @@ static bool has_control(struct slice text)
 	return false;
 }
 
-static enum exchange_result refuse(struct exchange *exchange, const char *why)
+enum exchange_result exchange_refuse(struct exchange *exchange, const char *why)
 {
 	exchange->why = why;
 	secret_clear(&exchange->password);
 	return EXCHANGE_REFUSED;
 }
 
-static bool take_name(struct exchange *exchange, struct slice name)
+bool exchange_take_name(struct exchange *exchange, struct slice name)
 {
-	if (name.len == 0 || name.len > CREDENTIAL_NAME_MAX || has_control(name) ||
+	if (name.len == 0 || name.len > CREDENTIAL_NAME_MAX || exchange_has_control(name) ||
 	    !utf8_valid(name))
 		return false;
 	memcpy(exchange->name, name.ptr, name.len);
 	exchange->name_len = name.len;
-	exchange->has_name = true;
 	return true;
 }
 
@@ -78,91 +70,7 @@ enum err password_prepare(struct slice password, struct secret *prepared_out)
 	return prepared_out->len > 0 ? ERR_OK : ERR_SYNTAX;
 }
 
-static enum exchange_result take_password(struct exchange *exchange, struct slice password)
-{
-	if (password_prepare(password, &exchange->password) != ERR_OK)
-		return refuse(exchange, "malformed-password");
-	return EXCHANGE_DONE;
-}
-
-/* ---- PLAIN ---------------------------------------------------------------------------------- */
-
-/* Records that the message was complete; what it said is read from the session afterwards. */
-static int record(Gsasl *gsasl, Gsasl_session *session, Gsasl_property property)
-{
-	struct exchange *exchange = gsasl_session_hook_get(session);
-
-	(void)gsasl;
-	if (property != GSASL_VALIDATE_SIMPLE)
-		return GSASL_NO_CALLBACK;
-	exchange->recorded = true;
-	return GSASL_OK; /* not a verdict: nothing asks GNU SASL for one */
-}
-
-/* [authzid] NUL authcid NUL passwd, with exactly these NULs; fails closed. */
-static bool plain_well_formed(struct slice token)
-{
-	struct slice part;
-	int parts = 0;
-
-	if (token.len == 0 || token.ptr[token.len - 1] == '\0')
-		return false;
-	while (slice_split(&token, '\0', &part)) {
-		if (has_control(part) || !utf8_valid(part))
-			return false;
-		parts++;
-	}
-	return parts == 3;
-}
-
-static enum exchange_result plain_step(struct exchange *exchange, struct slice token)
-{
-	char *output = NULL;
-	size_t output_len = 0;
-	const char *authid, *authzid, *password;
-	int code;
-
-	if (!plain_well_formed(token))
-		return refuse(exchange, "malformed");
-	code = gsasl_step(exchange->session, token.ptr, token.len, &output, &output_len);
-	gsasl_free(output);
-	if (code != GSASL_OK || !exchange->recorded)
-		return refuse(exchange, "malformed");
-	authid = gsasl_property_fast(exchange->session, GSASL_AUTHID);
-	authzid = gsasl_property_fast(exchange->session, GSASL_AUTHZID);
-	password = gsasl_property_fast(exchange->session, GSASL_PASSWORD);
-	if (authid == NULL || password == NULL || !take_name(exchange, slice_str(authid)))
-		return refuse(exchange, "malformed-name");
-	/* To act for somebody else takes a stored right, of which there is none (C3). */
-	if (authzid != NULL && authzid[0] != '\0' &&
-	    !slice_equal(slice_str(authzid), slice_str(authid)))
-		return refuse(exchange, "authorization-identity");
-	return take_password(exchange, slice_str(password));
-}
-
-/* ---- LOGIN ---------------------------------------------------------------------------------- */
-
-/* draft-murchison-sasl-login: "Username:", then "Password:"; the name may come with AUTH. */
-static enum exchange_result login_step(struct exchange *exchange, struct slice token,
-				       struct slice *challenge_out)
-{
-	if (!exchange->asked_name && token.len == 0) {
-		/* No initial response, or an empty one, which says nothing. */
-		exchange->asked_name = true;
-		*challenge_out = SLICE_LIT("Username:");
-		return EXCHANGE_CHALLENGE;
-	}
-	if (!exchange->has_name) {
-		if (!take_name(exchange, token))
-			return refuse(exchange, "malformed-name");
-		exchange->asked_name = true;
-		*challenge_out = SLICE_LIT("Password:");
-		return EXCHANGE_CHALLENGE;
-	}
-	return take_password(exchange, token);
-}
-
-/* ---- the exchange --------------------------------------------------------------------------- */
+/* ---- GNU SASL ------------------------------------------------------------------------------- */
 
 enum err mechanisms_new(struct mechanisms **mechanisms_out)
 {
@@ -172,7 +80,7 @@ enum err mechanisms_new(struct mechanisms **mechanisms_out)
 		mem_free(mechanisms);
 		return ERR_INTERNAL;
 	}
-	gsasl_callback_set(mechanisms->gsasl, record);
+	gsasl_callback_set(mechanisms->gsasl, exchange_plain_callback);
 	*mechanisms_out = mechanisms;
 	return ERR_OK;
 }
@@ -185,68 +93,97 @@ void mechanisms_free(struct mechanisms **mechanisms)
 	MEM_FREE(*mechanisms);
 }
 
-enum err exchange_new(struct mechanisms *mechanisms, struct slice mechanism,
-		      struct exchange **exchange_out)
+/* The property is GNU SASL's own copy. */
+void exchange_wipe_property(Gsasl_session *session, Gsasl_property property)
 {
-	struct exchange *exchange;
-	enum kind kind;
+	const char *value = gsasl_property_fast(session, property);
 
-	if (slice_is_nocase(mechanism, "PLAIN"))
-		kind = PLAIN;
-	else if (slice_is_nocase(mechanism, "LOGIN"))
-		kind = LOGIN;
-	else
+	if (value != NULL)
+		explicit_bzero((char *)(uintptr_t)value, strlen(value));
+}
+
+/* ---- the exchange --------------------------------------------------------------------------- */
+
+static const struct exchange_kind *find_kind(struct slice mechanism)
+{
+	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
+		if (slice_is_nocase(mechanism, KINDS[i]->name))
+			return KINDS[i];
+	return NULL;
+}
+
+static size_t take_binding(struct slice value, unsigned char out[CHANNEL_BINDING_MAX])
+{
+	if (value.len == 0 || value.len > CHANNEL_BINDING_MAX)
+		return 0;
+	memcpy(out, value.ptr, value.len);
+	return value.len;
+}
+
+enum err exchange_new(struct mechanisms *mechanisms, struct slice mechanism,
+		      const struct exchange_terms *terms, struct exchange **exchange_out)
+{
+	const struct exchange_kind *kind = find_kind(mechanism);
+	struct exchange *exchange;
+	enum err err;
+
+	if (kind == NULL)
 		return ERR_NOT_FOUND;
 	exchange = mem_alloc(sizeof(*exchange));
 	exchange->kind = kind;
-	if (kind == PLAIN) {
-		if (gsasl_server_start(mechanisms->gsasl, "PLAIN", &exchange->session) !=
-		    GSASL_OK) {
-			mem_free(exchange);
-			return ERR_NOT_FOUND;
-		}
-		gsasl_session_hook_set(exchange->session, exchange);
+	exchange->plus_offered = terms->plus_offered;
+	exchange->exporter_len = take_binding(terms->exporter, exchange->exporter);
+	exchange->unique_len = take_binding(terms->unique, exchange->unique);
+	buf_init(&exchange->challenge, CHALLENGE_MAX);
+	if ((err = kind->begin(exchange, mechanisms->gsasl)) != ERR_OK) {
+		exchange_free(&exchange);
+		return err;
 	}
 	*exchange_out = exchange;
 	return ERR_OK;
 }
 
-/* GNU SASL frees the password without wiping it; the property is its own copy, so wipe that. */
-static void wipe_session(Gsasl_session *session)
-{
-	const char *password = gsasl_property_fast(session, GSASL_PASSWORD);
-
-	if (password != NULL)
-		explicit_bzero((char *)(uintptr_t)password, strlen(password));
-}
-
 void exchange_free(struct exchange **exchange)
 {
-	if (*exchange == NULL)
+	struct exchange *gone = *exchange;
+
+	*exchange = NULL;
+	if (gone == NULL)
 		return;
-	if ((*exchange)->session != NULL) {
-		wipe_session((*exchange)->session);
-		gsasl_finish((*exchange)->session);
-	}
-	secret_clear(&(*exchange)->password);
-	MEM_FREE(*exchange);
+	if (gone->kind->end != NULL && gone->state != NULL)
+		gone->kind->end(gone);
+	secret_clear(&gone->password);
+	buf_wipe(&gone->challenge);
+	explicit_bzero(gone->exporter, sizeof(gone->exporter));
+	explicit_bzero(gone->unique, sizeof(gone->unique));
+	mem_free(gone);
 }
 
 enum exchange_result exchange_step(struct exchange *exchange, bool has_token, struct slice token,
 				   struct slice *challenge_out)
 {
-	if (exchange->kind == LOGIN)
-		return login_step(exchange, has_token ? token : SLICE_LIT(""), challenge_out);
-	if (!has_token) {
-		*challenge_out = SLICE_LIT("");
-		return EXCHANGE_CHALLENGE;
-	}
-	return plain_step(exchange, token);
+	return exchange->kind->step(exchange, has_token, token, challenge_out);
+}
+
+enum exchange_result exchange_give_verifier(struct exchange *exchange,
+					    const struct verifier *verifier,
+					    struct slice *challenge_out)
+{
+	if (exchange->kind->verifier == NULL)
+		return exchange_refuse(exchange, "no-verifier-wanted");
+	return exchange->kind->verifier(exchange, verifier, challenge_out);
+}
+
+bool exchange_last(const struct exchange *exchange, struct slice *challenge_out)
+{
+	if (exchange->has_last)
+		*challenge_out = buf_data(&exchange->challenge);
+	return exchange->has_last;
 }
 
 const char *exchange_mechanism(const struct exchange *exchange)
 {
-	return exchange->kind == PLAIN ? "PLAIN" : "LOGIN";
+	return exchange->kind->name;
 }
 
 struct slice exchange_name(const struct exchange *exchange)

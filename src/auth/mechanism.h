@@ -1,31 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SASL exchange of one AUTH command, without I/O: tokens in, challenges out, at the end a
- * name and a password that somebody else verifies. Never does an exchange give a verdict.
+ * The SASL exchange of one AUTH command, without I/O: tokens in, challenges out. It ends with a
+ * name and a password that somebody else verifies, or, for mechanisms that prove it without
+ * showing a password, with the proof. Whether the account may log in at all it never knows.
  *
- * PLAIN (RFC 4616) is parsed by GNU SASL, whose callback only records; LOGIN is ours, because
- * devices want its prompts byte for byte (doc/decisions/sasl-login.md). What holds NUL, CR,
- * LF, other controls or no UTF-8 is refused here, before any back end sees it (C1).
+ *	sasl_plain.c  PLAIN (RFC 4616) by GNU SASL, whose callback only records; LOGIN is ours,
+ *	              because devices want its prompts byte for byte (doc/decisions/sasl-login.md)
+ *	sasl_scram.c  SCRAM-SHA-256 and -PLUS (RFC 5802, 7677) by GNU SASL, behind a strict reader
+ *	              of our own, scram_message.c
+ *
+ * What holds NUL, CR, LF, other controls or no UTF-8 is refused here, before any back end sees
+ * it (C1). Each AUTH command has an exchange of its own (C4).
  */
 #ifndef POSTERN_AUTH_MECHANISM_H
 #define POSTERN_AUTH_MECHANISM_H
 
 #include "base/secret.h"
 
-/* As in EHLO. */
-#define MECHANISMS "PLAIN LOGIN"
-
 struct mechanisms;
 struct exchange;
+struct verifier;
 
 enum {
 	MECHANISM_NAME_MAX = 32,
 	CREDENTIAL_NAME_MAX = 512, /* of a login name as the client sent it */
+	CHANNEL_BINDING_MAX = 64,
+};
+
+/* What the session around an exchange is like; the slices need live no longer than the call. */
+struct exchange_terms {
+	/* A mechanism with channel binding is offered to this client (RFC 5802 6, flag y). */
+	bool plus_offered;
+	struct slice exporter; /* tls-exporter (RFC 9266); empty: there is none */
+	struct slice unique;   /* tls-unique (RFC 5929) */
 };
 
 enum exchange_result {
 	EXCHANGE_CHALLENGE, /* send the challenge, wait for the answer */
-	EXCHANGE_DONE,      /* the credentials are there */
+	EXCHANGE_PASSWORD,  /* name and password are there, to be verified */
+	EXCHANGE_VERIFIER,  /* the name is there: exchange_give_verifier goes on */
+	EXCHANGE_PROVEN,    /* the client is who exchange_name says; see exchange_last */
 	EXCHANGE_REFUSED,   /* 535; exchange_why says why */
 };
 
@@ -33,17 +47,29 @@ enum exchange_result {
 enum err mechanisms_new(struct mechanisms **mechanisms_out);
 void mechanisms_free(struct mechanisms **mechanisms);
 
-/* A new exchange for each AUTH command (C4). ERR_NOT_FOUND: no such mechanism here. */
+/* A new exchange for each AUTH command. ERR_NOT_FOUND: no such mechanism here. */
 enum err exchange_new(struct mechanisms *mechanisms, struct slice mechanism,
-		      struct exchange **exchange_out);
+		      const struct exchange_terms *terms, struct exchange **exchange_out);
 void exchange_free(struct exchange **exchange); /* wipes */
-/* has_token false only at the start. The challenge lives as long as the exchange. */
+/* has_token false only at the start. The challenge lives until the next call. */
 enum exchange_result exchange_step(struct exchange *exchange, bool has_token, struct slice token,
 				   struct slice *challenge_out);
+/*
+ * After EXCHANGE_VERIFIER: of the account of that name, or a fake (verifier_fake) if there is
+ * none. Copied. EXCHANGE_CHALLENGE or EXCHANGE_REFUSED.
+ */
+enum exchange_result exchange_give_verifier(struct exchange *exchange,
+					    const struct verifier *verifier,
+					    struct slice *challenge_out);
+/*
+ * After EXCHANGE_PROVEN: what the client is still owed before it may hear of success, and must
+ * answer with nothing (RFC 4954 4). false: nothing.
+ */
+bool exchange_last(const struct exchange *exchange, struct slice *challenge_out);
 const char *exchange_mechanism(const struct exchange *exchange);
 /* What the client called itself, as far as it did; for the log too, so never the password. */
 struct slice exchange_name(const struct exchange *exchange);
-struct slice exchange_password(const struct exchange *exchange); /* prepared; after EXCHANGE_DONE */
+struct slice exchange_password(const struct exchange *exchange); /* after EXCHANGE_PASSWORD */
 const char *exchange_why(const struct exchange *exchange);       /* after EXCHANGE_REFUSED */
 
 /*

@@ -49,6 +49,7 @@ void verify_job_free(struct verify_job **job)
 	if (*job == NULL)
 		return;
 	secret_clear(&(*job)->password);
+	verifier_wipe(&(*job)->verifier);
 	account_release(&(*job)->account);
 	MEM_FREE(*job);
 }
@@ -73,7 +74,7 @@ static void work(void *arg)
 	struct verify_job *job = arg;
 	unsigned char key[VERIFIER_KEY];
 	struct verifier fake = {0};
-	bool matches;
+	const struct verifier *verifier;
 
 	account_release(&job->account); /* of an earlier run */
 	job->err = look_up(job->verify, job, key);
@@ -84,11 +85,13 @@ static void work(void *arg)
 	if (verifier_fake(key, slice_str(job->name), job->iterations, &fake) != ERR_OK)
 		job->err = ERR_INTERNAL;
 	explicit_bzero(key, sizeof(key));
-	matches =
-		job->err == ERR_OK &&
-		verifier_check(job->known && !job->account.damaged ? &job->account.verifier : &fake,
-			       secret_value(&job->password));
-	job->matches = matches && job->known && !job->account.damaged;
+	verifier = job->known && !job->account.damaged ? &job->account.verifier : &fake;
+	if (job->task == VERIFY_LOOK_UP)
+		job->verifier = *verifier;
+	else
+		job->matches = job->err == ERR_OK &&
+			       verifier_check(verifier, secret_value(&job->password)) &&
+			       verifier != &fake;
 }
 
 static void finished(void *arg)

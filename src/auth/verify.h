@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Checks names and passwords against the store in a bounded pool of threads: reads the account
- * and computes its verifier, milliseconds of work by intent. An unknown name, a disabled account
- * and a wrong password take the same steps (C9, C12).
+ * and computes its verifier, milliseconds of work by intent; or only reads it, for mechanisms that
+ * compute elsewhere. An unknown name, a disabled account and a wrong password take the same steps
+ * (C9, C12).
  */
 #ifndef POSTERN_AUTH_VERIFY_H
 #define POSTERN_AUTH_VERIFY_H
@@ -13,8 +14,14 @@
 struct loop;
 struct verify;
 
+enum verify_task {
+	VERIFY_PASSWORD,
+	VERIFY_LOOK_UP, /* no password is there; verifier is what is wanted */
+};
+
 struct verify_job {
 	/* Set by who asks. */
+	enum verify_task task;
 	char name[ACCOUNT_NAME_MAX + 1];   /* canonical */
 	char domain[ACCOUNT_NAME_MAX + 1]; /* of bare names */
 	struct secret password;
@@ -24,7 +31,9 @@ struct verify_job {
 	enum err err; /* ERR_OK; else the store failed, and why says how */
 	char why[ACCOUNT_WHY];
 	bool known;
-	bool matches;           /* the password is the account's */
+	bool matches; /* the password is the account's */
+	struct verifier
+		verifier;       /* of VERIFY_LOOK_UP: the account's, or a fake that nothing fits */
 	struct account account; /* if known */
 	/* Verify's own. */
 	struct verify *verify;

@@ -24,10 +24,17 @@ enum {
 	REPORT_AFTER = 1000, /* ms in which what limits did is gathered */
 };
 
+struct offer {
+	char *listener;
+	char *mechanisms;
+	unsigned traits;
+};
+
 struct auth_link {
 	struct smtpd *smtpd;
 	struct channel *channel; /* NULL: auth is not there */
-	char *mechanisms;
+	struct offer *offers;
+	size_t offer_count;
 	uint64_t standing_grant;
 	uint64_t message_size; /* the largest of an account; 0: none has its own */
 	bool offered;          /* AUTH_OFFER came from this auth */
@@ -198,16 +205,33 @@ static void lose_grant(struct session *session, void *arg)
 	session_end_revoked(session);
 }
 
+static void free_offers(struct offer *offers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		mem_free(offers[i].listener);
+		mem_free(offers[i].mechanisms);
+	}
+	mem_free(offers);
+}
+
 static void on_offer(struct auth_link *link, const struct msg_auth_offer *msg)
 {
-	char *before = link->mechanisms;
+	struct offer *before = link->offers;
+	size_t before_count = link->offer_count;
+	struct ipc_list list = msg->offers;
+	struct rec_offer offer;
 
 	link->offered = true;
 	link->standing_grant = msg->standing_grant;
 	link->message_size = msg->message_size;
-	link->mechanisms = text_of(msg->mechanisms);
+	link->offers = mem_array(list.count, sizeof(*link->offers));
+	link->offer_count = 0;
+	while (link->offer_count < msg->offers.count && ipc_list_next(&list, IPC_REC_offer, &offer))
+		link->offers[link->offer_count++] = (struct offer){
+			text_of(offer.listener), text_of(offer.mechanisms), offer.traits};
+	/* Sessions point to what is freed after this. */
 	sessions_each(link->smtpd->sessions, renew_options, NULL);
-	mem_free(before);
+	free_offers(before, before_count);
 	smtpd_update(link->smtpd);
 }
 
@@ -353,7 +377,6 @@ struct auth_link *auth_link_new(struct smtpd *smtpd)
 	struct auth_link *link = mem_alloc(sizeof(*link));
 
 	link->smtpd = smtpd;
-	link->mechanisms = mem_strdup("");
 	link->report = timer_new(smtpd->loop, report, link);
 	return link;
 }
@@ -364,7 +387,7 @@ void auth_link_free(struct auth_link **link)
 		return;
 	channel_free(&(*link)->channel);
 	timer_free(&(*link)->report);
-	mem_free((*link)->mechanisms);
+	free_offers((*link)->offers, (*link)->offer_count);
 	MEM_FREE(*link);
 }
 
@@ -388,9 +411,14 @@ bool auth_link_ready(const struct auth_link *link)
 	return link->channel != NULL && link->offered;
 }
 
-const char *auth_link_mechanisms(const struct auth_link *link)
+const char *auth_link_mechanisms(const struct auth_link *link, const char *listener,
+				 unsigned traits)
 {
-	return link->mechanisms;
+	for (size_t i = 0; i < link->offer_count; i++)
+		if (link->offers[i].traits == traits &&
+		    slice_is(slice_str(listener), link->offers[i].listener))
+			return link->offers[i].mechanisms;
+	return "";
 }
 
 uint64_t auth_link_message_size(const struct auth_link *link)
@@ -406,6 +434,8 @@ uint64_t auth_link_standing_grant(const struct auth_link *link)
 void auth_link_start(struct auth_link *link, struct session *session,
 		     const struct smtp_server_event *event)
 {
+	unsigned char exporter[TLS_BINDING_MAX], unique[TLS_BINDING_MAX];
+	const struct stream *stream = session->stream;
 	const struct msg_auth_start msg = {
 		.session = session->id,
 		.listener = slice_str(session->front->listener),
@@ -415,6 +445,9 @@ void auth_link_start(struct auth_link *link, struct session *session,
 		.has_token = event->has_text,
 		.token = event->has_text ? event->text : SLICE_LIT(""),
 		.log_id = slice_str(session->log_id),
+		.exporter =
+			slice_of(exporter, stream_binding(stream, TLS_BINDING_EXPORTER, exporter)),
+		.unique = slice_of(unique, stream_binding(stream, TLS_BINDING_UNIQUE, unique)),
 	};
 
 	session->auth_pending = true;

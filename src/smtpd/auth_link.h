@@ -41,8 +41,12 @@ void auth_link_free(struct auth_link **link);
 void auth_link_peer(struct auth_link *link, int fd, uint32_t incarnation);
 /* It is there and has said what it offers. */
 bool auth_link_ready(const struct auth_link *link);
-/* "PLAIN LOGIN"; "" before it is known. Valid until it offers something else. */
-const char *auth_link_mechanisms(const struct auth_link *link);
+/*
+ * "PLAIN LOGIN", for a session of that listener with these traits (enum ipc_trait); "": none, or it
+ * is not known yet. Valid until auth offers something else.
+ */
+const char *auth_link_mechanisms(const struct auth_link *link, const char *listener,
+				 unsigned traits);
 /* The largest message that any account may send by a limit of its own; 0: none has one. */
 uint64_t auth_link_message_size(const struct auth_link *link);
 /* The grant for mail to accept_for; 0: none. */

@@ -11,6 +11,7 @@
 #include "conduct.h"
 #include "events.h"
 #include "first.h"
+#include "ipc/message.h"
 #include "names_link.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -247,6 +248,19 @@ static uint64_t size_to_come(const struct session *session)
 	return largest;
 }
 
+/* What it can be offered hangs on its TLS. */
+static unsigned traits_of(const struct session *session)
+{
+	unsigned char binding[TLS_BINDING_MAX];
+
+	if (!stream_is_tls(session->stream))
+		return 0;
+	if (stream_binding(session->stream, TLS_BINDING_EXPORTER, binding) == 0 &&
+	    stream_binding(session->stream, TLS_BINDING_UNIQUE, binding) == 0)
+		return IPC_TRAIT_TLS;
+	return IPC_TRAIT_TLS | IPC_TRAIT_BINDING;
+}
+
 void session_options(const struct session *session, struct smtp_server_options *options_out)
 {
 	const struct config *config = session->smtpd->config;
@@ -256,7 +270,8 @@ void session_options(const struct session *session, struct smtp_server_options *
 	*options_out = (struct smtp_server_options){
 		.hostname = front->hostname,
 		.qualify = front->qualify,
-		.mechanisms = auth_link_mechanisms(session->smtpd->auth),
+		.mechanisms = auth_link_mechanisms(session->smtpd->auth, front->listener,
+						   traits_of(session)),
 		.auth = front->auth == AUTH_MODE_REQUIRED   ? SMTP_AUTH_REQUIRED
 			: front->auth == AUTH_MODE_OPTIONAL ? SMTP_AUTH_OPTIONAL
 							    : SMTP_AUTH_OFF,

@@ -3,6 +3,7 @@
  * The exchange of one AUTH command, and the names and passwords that come out of it. Input: a byte
  * that chooses the mechanism, then records, each a token; a first record of "-" alone stands for
  * no initial response. What comes out is what a plain reading of the tokens gives (threats C1, C3).
+ * Nobody proves anything against a verifier of zeros (threats C7, C8).
  */
 #include <string.h>
 
@@ -16,7 +17,12 @@
 
 #include "fuzz.h"
 
-static const char *const names[] = {"PLAIN", "LOGIN"};
+static const char *const names[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+static const struct exchange_terms terms = {
+	.plus_offered = true,
+	.exporter = {"0123456789abcdef0123456789abcdef", 32},
+};
+static const struct verifier verifier = {.iterations = VERIFIER_ITERATIONS_MIN, .salt_len = 16};
 
 static bool is_clean(struct slice text)
 {
@@ -77,7 +83,7 @@ static void check_end(const struct exchange *exchange, enum exchange_result resu
 	struct slice name = exchange_name(exchange);
 
 	HOLDS(name.len <= CREDENTIAL_NAME_MAX && is_clean(name));
-	if (result == EXCHANGE_DONE) {
+	if (result == EXCHANGE_PASSWORD) {
 		HOLDS(name.len != 0 && exchange_password(exchange).len != 0);
 	} else {
 		HOLDS(exchange_password(exchange).len == 0);
@@ -96,6 +102,9 @@ static enum exchange_result step(struct exchange *exchange, bool has_token, stru
 		copy[i] = token.ptr[i];
 	result = exchange_step(exchange, has_token, slice_of(copy, token.len), &challenge);
 	mem_free(copy);
+	if (result == EXCHANGE_VERIFIER)
+		result = exchange_give_verifier(exchange, &verifier, &challenge);
+	HOLDS(result != EXCHANGE_VERIFIER && result != EXCHANGE_PROVEN);
 	if (result == EXCHANGE_CHALLENGE)
 		HOLDS(challenge.len == 0 || is_clean(challenge));
 	return result;
@@ -113,13 +122,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (mechanisms == NULL)
 		HOLDS(mechanisms_new(&mechanisms) == ERR_OK);
 	check_name(rest);
-	HOLDS(exchange_new(mechanisms, slice_str(names[which]), &exchange) == ERR_OK);
+	HOLDS(exchange_new(mechanisms, slice_str(names[which]), &terms, &exchange) == ERR_OK);
 	HOLDS(strcmp(exchange_mechanism(exchange), names[which]) == 0);
 	while (result == EXCHANGE_CHALLENGE && slice_split(&rest, FUZZ_RECORD_END, &token)) {
 		result = step(exchange, !first || !slice_is(token, "-"), token);
-		if (result == EXCHANGE_DONE && which == 0)
+		if (result == EXCHANGE_PASSWORD && which == 0)
 			check_plain(exchange, token);
-		if (result == EXCHANGE_DONE && which == 1) {
+		if (result == EXCHANGE_PASSWORD && which == 1) {
 			HOLDS(slice_equal(exchange_name(exchange), before));
 			check_prepared(token, exchange_password(exchange));
 		}

@@ -108,6 +108,24 @@ bool wait_until_revoked(size_t count)
 
 /* ---- smtpd ---------------------------------------------------------------------------------- */
 
+/* What is the default; -PLUS only where there is TLS to bind to. */
+static void expect_offers(struct ipc_list offers)
+{
+	struct rec_offer offer;
+	size_t seen = 0;
+
+	while (ipc_list_next(&offers, IPC_REC_offer, &offer)) {
+		if (!slice_is(offer.listener, "submission"))
+			continue;
+		seen++;
+		assert_true(slice_is(offer.mechanisms,
+				     (offer.traits & IPC_TRAIT_BINDING) != 0
+					     ? "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"
+					     : "PLAIN LOGIN SCRAM-SHA-256"));
+	}
+	assert_int_equal(seen, 3);
+}
+
 void start_smtpd(int index)
 {
 	struct msg_grants_synced synced;
@@ -120,7 +138,7 @@ void start_smtpd(int index)
 			assert_int_equal(synced.queue_incarnation, t.queue.incarnation);
 		} else {
 			peer_expect(t.smtpd[index], IPC_AUTH_OFFER, &offer);
-			assert_true(slice_is(offer.mechanisms, "PLAIN LOGIN"));
+			expect_offers(offer.offers);
 			t.standing[index] = offer.standing_grant;
 		}
 	}

@@ -240,19 +240,38 @@ static void on_end(void *arg, struct channel *channel, enum channel_end how, con
 
 static const struct channel_handlers auth_handlers = {.message = on_auth, .ended = on_end};
 
+/* For each listener, whatever its sessions are like. */
+static void make_offers(struct ipc_list_builder *offers_out)
+{
+	const struct config *config = the_world.config;
+
+	ipc_list_begin(offers_out, 65536);
+	for (size_t i = 0; i < config->listen_count; i++) {
+		for (unsigned traits = 0; traits <= IPC_TRAIT_ALL; traits++) {
+			const struct rec_offer offer = {slice_str(config->listens[i].name),
+							(uint8_t)traits, SLICE_LIT("PLAIN LOGIN")};
+
+			HOLDS(ipc_list_add(offers_out, IPC_REC_offer, &offer) == ERR_OK);
+		}
+	}
+}
+
 void backend_auth_start(void)
 {
-	const struct msg_auth_offer offer = {.mechanisms = SLICE_LIT("PLAIN LOGIN"),
-					     .standing_grant = STANDING};
+	struct msg_auth_offer offer = {.standing_grant = STANDING};
 	const struct msg_grants_synced synced = {.queue_incarnation = the_world.incarnation};
+	struct ipc_list_builder offers;
 	int fds[2];
 
+	make_offers(&offers);
+	offer.offers = ipc_list_view(&offers);
 	channel_free(&backend.auth);
 	the_world.session = 0;
 	HOLDS(net_pair(fds) == ERR_OK);
 	play_role()->peer(the_world.child, IPC_AUTH, 0, ++the_world.incarnation, fds[0]);
 	backend.auth = channel_new(the_world.loop, fds[1], "auth", &auth_handlers, NULL);
 	(void)channel_send(backend.auth, IPC_AUTH_OFFER, &offer);
+	ipc_list_release(&offers);
 	(void)channel_send(backend.auth, IPC_GRANTS_SYNCED, &synced);
 }
 

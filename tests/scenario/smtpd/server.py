@@ -34,6 +34,13 @@ log {{ format = "json" }}
 route "all" {{ via = "capture:{folder}/capture" }}
 """
 LISTENERS = ["mta", "submission", "submissions"]
+CLEAR, TLS, TLS_BINDING = 0, 1, 3  # traits of a session
+
+
+def offers(mechanisms):
+    """The same for all sessions of all listeners."""
+    return [{"listener": listener, "traits": traits, "mechanisms": mechanisms}
+            for listener in LISTENERS for traits in (CLEAR, TLS, TLS_BINDING)]
 
 
 class Server:
@@ -105,7 +112,7 @@ class Server:
 
     def start_auth(self, standing=900, mechanisms="PLAIN LOGIN", admits=True):
         self.auth = self.peer("auth", 1, admits=admits)
-        self.auth.send("AUTH_OFFER", mechanisms=mechanisms, standing_grant=standing)
+        self.auth.send("AUTH_OFFER", offers=offers(mechanisms), standing_grant=standing)
 
     def start_queue(self, keys=1000, ok=True, largest=1 << 40, **options):
         self.queue_incarnation += 1

@@ -11,7 +11,7 @@ import time
 
 from case import HEAD, Case, key_of, main
 from channels import encode
-from server import DISK_FULL, STORED
+from server import DISK_FULL, STORED, offers
 
 
 class Queue(Case):
@@ -290,7 +290,7 @@ class Queue(Case):
         server.queue.silent()
 
     def test_hostile(self):
-        for frame in [b"\0" * 64, encode("AUTH_OFFER", mechanisms="X"), struct.pack("=IHH", 3, 68, 0) + b"abc"]:
+        for frame in [b"\0" * 64, encode("AUTH_OFFER", offers=offers("X")), struct.pack("=IHH", 3, 68, 0) + b"abc"]:
             with self.subTest(frame=frame[:16]):
                 server = self.serve()
                 client, submit = self.at_dot(server)

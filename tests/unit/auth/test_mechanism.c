@@ -12,6 +12,7 @@
 #include "store/password.h"
 
 static struct mechanisms *mechanisms;
+static const struct exchange_terms TERMS;
 
 static int set_up(void **state)
 {
@@ -30,7 +31,7 @@ static struct exchange *begin(const char *mechanism)
 {
 	struct exchange *exchange = NULL;
 
-	assert_int_equal(exchange_new(mechanisms, slice_str(mechanism), &exchange), ERR_OK);
+	assert_int_equal(exchange_new(mechanisms, slice_str(mechanism), &TERMS, &exchange), ERR_OK);
 	return exchange;
 }
 
@@ -55,7 +56,7 @@ static void test_plain(void **state)
 	struct slice challenge = SLICE_LIT("untouched");
 
 	(void)state;
-	assert_int_equal(plain(SLICE_LIT("\0alice\0secret"), &exchange), EXCHANGE_DONE);
+	assert_int_equal(plain(SLICE_LIT("\0alice\0secret"), &exchange), EXCHANGE_PASSWORD);
 	assert_string_equal(exchange_mechanism(exchange), "PLAIN");
 	expect_done(exchange, "alice", "secret");
 	/* Without initial response: an empty challenge first. */
@@ -64,10 +65,10 @@ static void test_plain(void **state)
 			 EXCHANGE_CHALLENGE);
 	assert_int_equal(challenge.len, 0);
 	assert_int_equal(exchange_step(exchange, true, SLICE_LIT("\0alice\0se cret"), &challenge),
-			 EXCHANGE_DONE);
+			 EXCHANGE_PASSWORD);
 	expect_done(exchange, "alice", "se cret");
 	/* The authorization identity may repeat the name. */
-	assert_int_equal(plain(SLICE_LIT("alice\0alice\0secret"), &exchange), EXCHANGE_DONE);
+	assert_int_equal(plain(SLICE_LIT("alice\0alice\0secret"), &exchange), EXCHANGE_PASSWORD);
 	expect_done(exchange, "alice", "secret");
 }
 
@@ -132,7 +133,7 @@ static void test_login(void **state)
 			 EXCHANGE_CHALLENGE);
 	expect_prompt(challenge, "UGFzc3dvcmQ6");
 	assert_int_equal(exchange_step(exchange, true, SLICE_LIT("secret"), &challenge),
-			 EXCHANGE_DONE);
+			 EXCHANGE_PASSWORD);
 	assert_string_equal(exchange_mechanism(exchange), "LOGIN");
 	expect_done(exchange, "alice@example.org", "secret");
 }
@@ -147,7 +148,7 @@ static void test_login_inline_name(void **state)
 			 EXCHANGE_CHALLENGE);
 	expect_prompt(challenge, "UGFzc3dvcmQ6");
 	assert_int_equal(exchange_step(exchange, true, SLICE_LIT("secret"), &challenge),
-			 EXCHANGE_DONE);
+			 EXCHANGE_PASSWORD);
 	expect_done(exchange, "alice", "secret");
 	/* "AUTH LOGIN =": nothing was said, so it is asked. */
 	exchange = begin("LOGIN");
@@ -200,7 +201,7 @@ static void test_lengths(void **state)
 	longest[1 + CREDENTIAL_NAME_MAX] = '\0';
 	assert_int_equal(
 		plain(slice_of(longest, 2 + CREDENTIAL_NAME_MAX + PASSWORD_MAX), &exchange),
-		EXCHANGE_DONE);
+		EXCHANGE_PASSWORD);
 	exchange_free(&exchange);
 	assert_int_equal(
 		plain(slice_of(longest, 3 + CREDENTIAL_NAME_MAX + PASSWORD_MAX), &exchange),
@@ -224,7 +225,7 @@ static void test_offered(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(NEVER) / sizeof(NEVER[0]); i++)
-		assert_int_equal(exchange_new(mechanisms, slice_str(NEVER[i]), &exchange),
+		assert_int_equal(exchange_new(mechanisms, slice_str(NEVER[i]), &TERMS, &exchange),
 				 ERR_NOT_FOUND);
 	assert_null(exchange);
 }
