@@ -54,6 +54,7 @@ struct etrn {
 /* ---- what was tried a moment ago --------------------------------------------------------- */
 static void forget(struct etrns *etrns, struct recent *recent)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is in the list is in it */
 	HASH_DEL(etrns->table, recent);
 	DL_DELETE(etrns->list, recent);
 	mem_free(recent);
