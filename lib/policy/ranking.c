@@ -76,14 +76,15 @@ void ranking_up(struct ranking *ranking, struct ranked *ranked)
 void ranking_down(struct ranking *ranking, struct ranked *ranked)
 {
 	struct rank *from = ranked->rank;
+	bool lowest = from == ranking->ranks; /* its prev is the tail */
 	struct rank *to;
 
 	if (from == NULL)
 		return;
-	/* The head's prev is the tail. */
-	to = from != ranking->ranks ? from->prev : NULL;
-	if (from->count == 1 || (to != NULL && to->count == from->count - 1)) {
-		move(ranking, ranked, to);
+	if (from->count == 1) {
+		move(ranking, ranked, NULL);
+	} else if (!lowest && from->prev->count == from->count - 1) {
+		move(ranking, ranked, from->prev);
 	} else if (is_alone(from)) {
 		from->count--;
 	} else {
