@@ -194,9 +194,20 @@ enum ipc_op {
 	IPC_OP_USER_DELETE,
 	IPC_OP_USER_TEST, /* secret: status 0 if it would log in */
 	/*
-	 * send_as: instead of those before; message_size (TEXT: 100M, default): the others stay.
+	 * send_as: instead of those before; message_size (TEXT: 100M, default), expires (TEXT:
+	 * 2027-01-31, 30d, never), main_password (TEXT: on, off): the others stay.
 	 */
 	IPC_OP_USER_SET,
+	IPC_OP_USER_FREEZE, /* reason (TEXT) */
+	IPC_OP_USER_THAW,
+	/* auth. subject: the login name. key (TEXT): its name. */
+	IPC_OP_KEY_ADD,  /* send_as, network (TEXT, any number), expires, message_size */
+	IPC_OP_KEY_LIST, /* a row each */
+	IPC_OP_KEY_REMOVE,
+	/* auth. subject: the login name. pattern (TEXT): that it may send as, with others. */
+	IPC_OP_GROUP_ADD,
+	IPC_OP_GROUP_REMOVE,
+	IPC_OP_GROUP_LIST, /* subject: a pattern, "" for all. A row per member */
 	/*
 	 * queue. args that choose among messages: account, sender, recipient (TEXT: address, or
 	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL), older (TEXT:

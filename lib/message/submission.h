@@ -18,6 +18,7 @@ struct trace {
 	struct slice client;      /* address; "" left out */
 	struct slice client_name; /* of client by the DNS, "" unknown; printed with client only */
 	struct slice account;     /* "" left out */
+	struct slice key;         /* of the account, that was used; "" left out */
 	struct slice protocol;    /* "ESMTPSA" (RFC 3848) */
 	struct slice tls;         /* "TLSv1.3 with cipher ...", "" */
 	struct slice id;          /* of the message */

@@ -17,6 +17,7 @@
 #include "os/worker.h"
 #include "proven.h"
 #include "rows.h"
+#include "usage.h"
 #include "verify.h"
 
 struct admin {
@@ -52,8 +53,32 @@ void admin_free(struct admin **admin)
 		return;
 	channel_free(&(*admin)->control);
 	worker_pool_free(&(*admin)->pool);
+	if ((*admin)->accounts != NULL)
+		usage_save((*admin)->auth->usage, (*admin)->accounts);
 	accounts_close(&(*admin)->accounts);
 	MEM_FREE(*admin);
+}
+
+/* ---- work of others ------------------------------------------------------------------------- */
+
+static void errand_work(void *arg)
+{
+	struct admin_errand *errand = arg;
+
+	errand->work(errand->arg, errand->admin->accounts);
+}
+
+static void errand_done(void *arg)
+{
+	struct admin_errand *errand = arg;
+
+	errand->done(errand->arg);
+}
+
+enum err admin_submit(struct admin *admin, struct admin_errand *errand)
+{
+	errand->admin = admin;
+	return worker_submit(admin->pool, errand_work, errand_done, errand);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -162,7 +187,7 @@ static void apply(struct admin *admin, struct operation *operation)
 	if (operation->changed == 0)
 		return;
 	auth_account_changed(admin->auth, operation->changed, operation->end_sessions,
-			     "account-changed");
+			     operation->key, operation->end_reason);
 	ended = before - grants_count(admin->auth->grants);
 	len = strlen(operation->text);
 	if (ended > 0)
@@ -211,6 +236,7 @@ static enum err on_op(struct admin *admin, const struct msg_op *msg)
 	operation->serial = admin->serial;
 	operation->iterations = config->auth.iterations;
 	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
+	usage_flush(admin->auth->usage); /* what it tells is to be of now */
 	if (worker_submit(admin->pool, work, done, operation) != ERR_OK) {
 		send_end(admin, msg->id, true, "too many operations at once; try again");
 		operation_free(&operation);

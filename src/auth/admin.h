@@ -15,5 +15,17 @@ struct admin *admin_new(struct auth *auth); /* starts the thread: before the san
 enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]);
 void admin_free(struct admin **admin);
 void admin_control(struct admin *admin, int fd); /* a channel, which replaces the one before */
+/*
+ * Runs work on the thread, with its store, after all that was asked before; then done on the
+ * loop's. The errand is the caller's, and so is what is to be freed if the process ends before it
+ * was run. ERR_FULL: nothing is called.
+ */
+struct admin_errand {
+	void (*work)(void *arg, struct accounts *accounts);
+	void (*done)(void *arg);
+	void *arg;
+	struct admin *admin; /* admin's own */
+};
+enum err admin_submit(struct admin *admin, struct admin_errand *errand);
 
 #endif

@@ -10,6 +10,7 @@
  *	offer.c      which mechanisms are offered to whom
  *	verify.c     names and passwords against the store, on threads
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
+ *	usage.c      what accounts were used for  senders.c what they may send as
  *	grants.c     what smtpd may do, held by queue
  *	door.c       how many may come in, and how fast, over all smtpd processes
  *	limits.c     all limits, for the operator
@@ -35,6 +36,7 @@ struct loop;
 struct mechanisms;
 struct proven;
 struct rows;
+struct usage;
 struct verify;
 
 enum {
@@ -58,6 +60,7 @@ struct auth {
 	struct door *door;
 	struct grants *grants;
 	struct admin *admin;
+	struct usage *usage;
 	struct front *fronts;
 	/* Raised by each change of an account: what a thread read before it is not to be trusted.
 	 */
@@ -73,9 +76,11 @@ const struct config *auth_config(const struct auth *auth);
 
 /*
  * The account was changed in the store: forgets what is remembered of it and, if its sessions
- * are to end, revokes its grants here, at queue and at smtpd.
+ * are to end, revokes its grants here, at queue and at smtpd: all, or those of one key unless that
+ * is 0.
  */
-void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, const char *reason);
+void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, int64_t key,
+			  const char *reason);
 /* What accounts_largest says now: smtpd is told if that is new. */
 void auth_set_largest(struct auth *auth, uint64_t bytes);
 

@@ -14,6 +14,7 @@
 #include "os/loop.h"
 #include "os/os.h"
 #include "policy/admission.h"
+#include "usage.h"
 
 enum state { PENDING, LIVE, LEAVING };
 
@@ -24,6 +25,8 @@ struct grant {
 	enum state state;
 	bool standing;
 	int64_t account_id; /* 0 for a standing one */
+	int64_t key_id;     /* 0: the main password */
+	int64_t expires;    /* of account or key, wall; 0: never */
 	char *account;
 	char *bounce;
 	uint64_t message_size;
@@ -42,6 +45,7 @@ struct grants {
 	uint32_t round;
 	bool synced;
 	struct timer *tick;
+	int64_t tick_at; /* wall */
 };
 
 static void on_tick(void *arg);
@@ -54,6 +58,7 @@ struct grants *grants_new(struct auth *auth)
 	/* A number is never given out twice, not by the next auth process either. */
 	grants->last = os_random_u64() >> 1;
 	grants->tick = timer_new(auth->loop, on_tick, grants);
+	grants->tick_at = os_wall_ms() + GRANT_TICK;
 	timer_set(grants->tick, GRANT_TICK);
 	return grants;
 }
@@ -115,6 +120,7 @@ static void send_grant(struct grants *grants, const struct grant *grant)
 		.recipients_left = GRANT_BUDGET,
 		.valid_until = grant->valid_until,
 		.message_size = grant->message_size,
+		.key_id = (uint64_t)grant->key_id,
 	};
 
 	if (grant->standing)
@@ -167,6 +173,9 @@ static enum err on_used(struct grants *grants, const struct msg_grant_used *msg)
 {
 	struct grant *grant = find(grants, msg->grant);
 
+	if (msg->account_id != 0)
+		usage_sent(grants->auth->usage, (int64_t)msg->account_id, (int64_t)msg->key_id,
+			   msg->messages, msg->recipients);
 	if (grant != NULL && grant->state != LEAVING && msg->recipients_left < GRANT_BUDGET / 2)
 		renew(grants, grant);
 	return ERR_OK;
@@ -302,6 +311,25 @@ static struct grant *add(struct grants *grants, struct front *front, struct ipc_
 	return grant;
 }
 
+/* How long a grant holds that is given or renewed now. */
+static int64_t until(const struct grant *grant, int64_t now)
+{
+	int64_t end = now + GRANT_VALID;
+
+	return grant->expires != 0 && grant->expires < end ? grant->expires : end;
+}
+
+/* Looks at the grants again at this time at the latest. */
+static void tick_by(struct grants *grants, int64_t at)
+{
+	int64_t now = os_wall_ms();
+
+	if (at >= grants->tick_at)
+		return;
+	grants->tick_at = at > now ? at : now;
+	timer_set(grants->tick, grants->tick_at - now);
+}
+
 enum err grants_add(struct grants *grants, struct front *front, const struct account *account,
 		    const char *address, struct ipc_list senders, grant_ready_fn *ready, void *arg,
 		    struct grant **grant_out)
@@ -318,7 +346,12 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 	grant->account_id = account->id;
 	grant->account = mem_strdup(account->name);
 	grant->bounce = mem_strdup(address);
-	grant->message_size = account->message_size;
+	grant->key_id = account->key != NULL ? account->key->id : 0;
+	grant->message_size = account_message_size(account);
+	grant->expires = account_expires(account);
+	grant->valid_until = until(grant, os_wall_ms());
+	if (grant->expires != 0)
+		tick_by(grants, grant->expires);
 	send_grant(grants, grant);
 	*grant_out = grant;
 	return ERR_OK;
@@ -379,22 +412,28 @@ void grants_drop_front(struct grants *grants, struct front *front)
 			revoke(grants, grant);
 }
 
-size_t grants_revoke_account(struct grants *grants, int64_t id, const char *reason)
+static void lose(struct grants *grants, struct grant *grant, const char *reason)
+{
+	grant_ready_fn *ready = grant->state == PENDING ? grant->ready : NULL;
+	void *arg = grant->arg;
+
+	if (ready == NULL)
+		front_grant_lost(grant->front, grant->number, reason);
+	revoke(grants, grant);
+	if (ready != NULL) /* a login that was about to succeed */
+		ready(NULL, arg);
+}
+
+size_t grants_revoke_account(struct grants *grants, int64_t id, int64_t key, const char *reason)
 {
 	struct grant *grant, *next;
 	size_t count = 0;
 
 	HASH_ITER (hh, grants->table, grant, next) {
-		grant_ready_fn *ready = grant->state == PENDING ? grant->ready : NULL;
-		void *arg = grant->arg;
-
-		if (grant->standing || grant->account_id != id)
+		if (grant->standing || grant->account_id != id ||
+		    (key != 0 && grant->key_id != key))
 			continue;
-		if (ready == NULL)
-			front_grant_lost(grant->front, grant->number, reason);
-		revoke(grants, grant);
-		if (ready != NULL) /* a login that was about to succeed */
-			ready(NULL, arg);
+		lose(grants, grant, reason);
 		count++;
 	}
 	return count;
@@ -405,21 +444,32 @@ size_t grants_count(const struct grants *grants)
 	return HASH_COUNT(grants->table);
 }
 
-/* Renews what is live and ends what was replaced. */
+/* Renews what is live, ends what was replaced, and what an account or a key had until now. */
 static void on_tick(void *arg)
 {
 	struct grants *grants = arg;
 	struct grant *grant, *next;
-	int64_t now = os_wall_ms();
+	int64_t now = os_wall_ms(), next_at = now + GRANT_TICK;
 
 	HASH_ITER (hh, grants->table, grant, next) {
+		if (grant->expires != 0 && grant->expires <= now) {
+			lose(grants, grant, "expired");
+			continue;
+		}
+		if (grant->expires != 0 && grant->expires < next_at)
+			next_at = grant->expires;
 		if (grant->state == LEAVING) {
 			if (grant->valid_until <= now)
 				revoke(grants, grant);
 		} else if (grant->valid_until - now < GRANT_VALID / 2) {
-			grant->valid_until = now + GRANT_VALID;
+			int64_t end = until(grant, now);
+
+			if (end <= grant->valid_until)
+				continue;
+			grant->valid_until = end;
 			renew(grants, grant);
 		}
 	}
-	timer_set(grants->tick, GRANT_TICK);
+	grants->tick_at = next_at;
+	timer_set(grants->tick, next_at - now);
 }

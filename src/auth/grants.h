@@ -63,8 +63,9 @@ enum err grants_end_number(struct grants *grants, struct front *front, uint64_t 
 void grants_leave(struct grants *grants, struct grant **grant);
 /* All of a smtpd that is gone. */
 void grants_drop_front(struct grants *grants, struct front *front);
-/* All of an account: told to queue and to smtpd (GRANT_LOST). Returns how many. */
-size_t grants_revoke_account(struct grants *grants, int64_t id, const char *reason);
+/* All of an account, or only of one key of it unless that is 0: told to queue and to smtpd
+ * (GRANT_LOST). Returns how many. */
+size_t grants_revoke_account(struct grants *grants, int64_t id, int64_t key, const char *reason);
 size_t grants_count(const struct grants *grants);
 
 #endif

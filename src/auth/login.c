@@ -120,6 +120,7 @@ enum err login_start(struct front *front, const struct msg_auth_start *msg)
 	login->session = msg->session;
 	login->front = front;
 	login->exchange = exchange;
+	(void)slice_copy(msg->client, login->client, sizeof(login->client));
 	HASH_ADD(hh, front->logins, session, sizeof(login->session), login);
 	step(login, msg->has_token, msg->token);
 	return ERR_OK;

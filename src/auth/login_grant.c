@@ -11,7 +11,9 @@
 #include "front.h"
 #include "grants.h"
 #include "mechanism.h"
+#include "os/os.h"
 #include "senders.h"
+#include "usage.h"
 #include "verify.h"
 
 /* RFC 4954 section 6. */
@@ -73,6 +75,7 @@ static void on_granted(struct grant *grant, void *arg)
 		.address = slice_str(login->address),
 		.senders = ipc_list_view(&login->senders),
 		.message_size = login->message_size,
+		.key = slice_str(login->key),
 	};
 
 	login->grant = NULL; /* it is the session's now, or gone */
@@ -82,6 +85,7 @@ static void on_granted(struct grant *grant, void *arg)
 	}
 	msg.grant = grant_number(grant);
 	login->front->auth->counts.logins++;
+	usage_login(login->front->auth->usage, login->account_id, login->key_id, login->client);
 	door_logged_in(login->front, login->session);
 	front_send(login->front, IPC_AUTH_OK, &msg);
 	login_free(login);
@@ -92,15 +96,24 @@ void login_succeed(struct login *login, const struct account *account)
 {
 	struct auth *auth = login->front->auth;
 	const char *domain = config_domain(auth_config(auth));
+	const char *bar = account_barred(account, slice_str(login->client), os_wall_ms());
 	enum err err;
 
+	if (bar != NULL) {
+		login_fail(login, &LOGIN_INVALID, bar);
+		return;
+	}
 	if (account_address(account->name, domain, login->address) != ERR_OK ||
 	    senders_list(account, login->address, &login->senders) != ERR_OK) {
 		login_fail(login, &LOGIN_UNAVAILABLE, "rights-too-long");
 		return;
 	}
 	(void)snprintf(login->account, sizeof(login->account), "%s", account->name);
-	login->message_size = account->message_size;
+	if (account->key != NULL)
+		(void)snprintf(login->key, sizeof(login->key), "%s", account->key->name);
+	login->account_id = account->id;
+	login->key_id = account->key != NULL ? account->key->id : 0;
+	login->message_size = account_message_size(account);
 	login->state = LOGIN_GRANTING;
 	err = grants_add(auth->grants, login->front, account, login->address,
 			 ipc_list_view(&login->senders), on_granted, login, &login->grant);

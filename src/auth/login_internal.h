@@ -17,6 +17,8 @@ struct grant;
 struct login;
 struct verify_job;
 
+enum { LOGIN_CLIENT_MAX = 63 }; /* its address */
+
 /* LAST: the client has proven who it is, and must answer the last challenge with nothing. */
 enum login_state { LOGIN_EXCHANGING, LOGIN_VERIFYING, LOGIN_LAST, LOGIN_GRANTING };
 
@@ -41,10 +43,14 @@ struct login {
 	bool known;          /* there is such an account, and */
 	struct account row;  /* it was this when changes was as above */
 	struct grant *grant; /* that queue has not acknowledged yet */
-	char name[ACCOUNT_NAME_MAX + 1];
+	char client[LOGIN_CLIENT_MAX + 1];
+	struct account_login who; /* as the client calls itself, canonical */
+	/* Once it is proven: */
+	int64_t account_id, key_id; /* key_id 0: the main password */
 	char account[ACCOUNT_NAME_MAX + 1];
+	char key[ACCOUNT_KEY_NAME_MAX + 1];
 	char address[ACCOUNT_NAME_MAX + 1];
-	uint64_t message_size; /* of the account */
+	uint64_t message_size; /* of the key or the account */
 	struct ipc_list_builder senders;
 };
 
@@ -78,7 +84,10 @@ void login_proven(struct login *login);
 void login_confirm(struct login *login);
 void login_challenge(struct login *login, struct slice challenge);
 
-/* Who it is has been proven: asks queue to hold the grant, and then tells smtpd. */
+/*
+ * Who it is has been proven, however that was: refuses whom the account bars (account_barred), else
+ * asks queue to hold the grant, and then tells smtpd. account has the key that was used, if any.
+ */
 void login_succeed(struct login *login, const struct account *account);
 
 #endif

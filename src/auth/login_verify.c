@@ -14,6 +14,7 @@
 #include "mechanism.h"
 #include "os/log.h"
 #include "os/loop.h"
+#include "os/os.h"
 #include "proven.h"
 #include "rows.h"
 #include "verify.h"
@@ -56,25 +57,39 @@ static void submit(struct login *login, struct verify_job *job)
 }
 
 /* Why this account does not get in, though it is who it says; NULL: it does. */
-static const char *barred(const struct account *account)
+static const char *barred(const struct login *login, const struct account *account)
 {
-	return account->enabled ? NULL : "disabled";
+	return account_barred(account, slice_str(login->client), os_wall_ms());
+}
+
+/* Nobody of this name, with this key if one is named. */
+static const char *unknown(const struct login *login)
+{
+	return login->who.key[0] != '\0' ? "unknown-user-or-key" : "unknown-user";
+}
+
+static const char *mismatch(const struct account *account)
+{
+	bool damaged = account->key != NULL ? account->key->damaged : account->damaged;
+
+	return damaged ? "damaged-verifier" : account->key != NULL ? "bad-key" : "bad-password";
 }
 
 static void judge_password(struct login *login, const struct verify_job *job)
 {
+	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
 	struct auth *auth = login->front->auth;
 	uint64_t remembered = auth_config(auth)->auth.cache;
 
 	if (!job->known) {
-		login_fail(login, &LOGIN_INVALID, "unknown-user");
+		login_fail(login, &LOGIN_INVALID, unknown(login));
 	} else if (!job->matches) {
-		login_fail(login, &LOGIN_INVALID,
-			   job->account.damaged ? "damaged-verifier" : "bad-password");
-	} else if (barred(&job->account) != NULL) {
-		login_fail(login, &LOGIN_INVALID, barred(&job->account));
+		login_fail(login, &LOGIN_INVALID, mismatch(&job->account));
+	} else if (barred(login, &job->account) != NULL) {
+		login_fail(login, &LOGIN_INVALID, barred(login, &job->account));
 	} else {
-		rows_put(auth->rows, login->name, &job->account);
+		account_login_print(&login->who, credential);
+		rows_put(auth->rows, credential, &job->account);
 		if (remembered > 0)
 			proven_remember(auth->proven, &job->account, secret_value(&job->password),
 					loop_now(auth->loop) + (int64_t)remembered);
@@ -88,7 +103,7 @@ static void take_verifier(struct login *login, const struct verify_job *job)
 	struct slice challenge;
 
 	login->looked_up = true;
-	login->known = job->known && !job->account.damaged;
+	login->known = job->known && account_verifier(&job->account) != NULL;
 	account_release(&login->row);
 	if (login->known)
 		account_copy(&job->account, &login->row);
@@ -104,12 +119,12 @@ static void take_verifier(struct login *login, const struct verify_job *job)
 static void judge_account(struct login *login, const struct verify_job *job)
 {
 	if (!job->known)
-		login_fail(login, &LOGIN_INVALID, "unknown-user");
+		login_fail(login, &LOGIN_INVALID, unknown(login));
 	else if (login->looked_up && (job->account.id != login->row.id ||
 				      job->account.generation != login->row.generation))
 		login_fail(login, &LOGIN_UNAVAILABLE, "account-changing");
-	else if (barred(&job->account) != NULL)
-		login_fail(login, &LOGIN_INVALID, barred(&job->account));
+	else if (barred(login, &job->account) != NULL)
+		login_fail(login, &LOGIN_INVALID, barred(login, &job->account));
 	else
 		login_succeed(login, &job->account);
 }
@@ -151,10 +166,14 @@ static void on_verified(struct verify_job *job)
 static bool is_proven(struct login *login, const struct account **account_out)
 {
 	struct auth *auth = login->front->auth;
+	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
 	const struct account *account;
 
+	account_login_print(&login->who, credential);
+	/* Whom the account bars takes the long way, so that nobody learns that he was right. */
 	if (auth_config(auth)->auth.cache == 0 ||
-	    (account = rows_find(auth->rows, login->name)) == NULL || barred(account) != NULL ||
+	    (account = rows_find(auth->rows, credential)) == NULL ||
+	    barred(login, account) != NULL ||
 	    !proven_knows(auth->proven, account, exchange_password(login->exchange),
 			  loop_now(auth->loop)))
 		return false;
@@ -168,7 +187,8 @@ static bool read_name(struct login *login)
 	const char *domain = config_domain(auth_config(login->front->auth));
 	char why[ACCOUNT_WHY];
 
-	if (account_name_read(exchange_name(login->exchange), domain, login->name, why) == ERR_OK)
+	if (account_login_read(exchange_name(login->exchange), exchange_password(login->exchange),
+			       domain, &login->who, why) == ERR_OK)
 		return true;
 	login_fail(login, &LOGIN_INVALID, "malformed-name");
 	return false;
@@ -182,7 +202,7 @@ static struct verify_job *new_job(struct login *login, enum login_question quest
 	login->question = question;
 	login->state = LOGIN_VERIFYING;
 	login->runs = 0;
-	(void)snprintf(job->name, sizeof(job->name), "%s", login->name);
+	job->login = login->who;
 	(void)snprintf(job->domain, sizeof(job->domain), "%s", config_domain(config));
 	job->task = question == LOGIN_PASSWORD ? VERIFY_PASSWORD : VERIFY_LOOK_UP;
 	job->iterations = config->auth.iterations;
@@ -220,9 +240,9 @@ void login_proven(struct login *login)
 	struct slice last;
 
 	if (login->looked_up && !login->known) /* cannot be: its keys are nobody's */
-		login_fail(login, &LOGIN_INVALID, "unknown-user");
-	else if (login->looked_up && barred(&login->row) != NULL)
-		login_fail(login, &LOGIN_INVALID, barred(&login->row));
+		login_fail(login, &LOGIN_INVALID, unknown(login));
+	else if (login->looked_up && barred(login, &login->row) != NULL)
+		login_fail(login, &LOGIN_INVALID, barred(login, &login->row));
 	else if (exchange_last(login->exchange, &last)) {
 		login->state = LOGIN_LAST;
 		login_challenge(login, last);

@@ -21,6 +21,7 @@
 #include "os/sandbox.h"
 #include "proven.h"
 #include "rows.h"
+#include "usage.h"
 #include "verify.h"
 
 const struct config *auth_config(const struct auth *auth)
@@ -28,13 +29,14 @@ const struct config *auth_config(const struct auth *auth)
 	return child_config(auth->child);
 }
 
-void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, const char *reason)
+void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, int64_t key,
+			  const char *reason)
 {
 	auth->changes++;
 	rows_drop(auth->rows, id);
 	proven_forget(auth->proven, id);
 	if (end_sessions)
-		(void)grants_revoke_account(auth->grants, id, reason);
+		(void)grants_revoke_account(auth->grants, id, key, reason);
 }
 
 void auth_set_largest(struct auth *auth, uint64_t bytes)
@@ -60,7 +62,8 @@ static void free_auth(struct auth *auth)
 		next = front->next;
 		front_free(&front);
 	}
-	admin_free(&auth->admin);
+	admin_free(&auth->admin); /* saves what usage has, and ends its jobs */
+	usage_free(&auth->usage);
 	verify_free(&auth->verify);
 	grants_free(&auth->grants);
 	door_free(&auth->door);
@@ -105,6 +108,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
 				  config->auth.waiting);
 	auth->admin = admin_new(auth);
+	auth->usage = usage_new(auth);
 	return ERR_OK;
 }
 

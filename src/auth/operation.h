@@ -3,21 +3,31 @@
  * What an operator can ask of the accounts. Runs on a thread of its own (SQLite, and a slow hash
  * where a password is set or tested); knows nothing of channels and sessions.
  *
- *	op             args                              rows
- *	USER_ADD       send_as, message_size, generate   name, address, [password], send_as
- *	USER_LIST                                        one per account, as USER_SHOW without
- *verifier USER_SHOW                                        name, address, enabled, send_as,
- *created, changed, password_changed, verifier USER_PASSWORD  generate name, address, [password]
- *	USER_DISABLE, USER_ENABLE, USER_DELETE           none
- *	USER_TEST                                        name, address, exists, [password_correct],
- *	                                                 enabled, send_as
- *	USER_SET       send_as (any number; none or an   name, address, send_as,
- *	               empty one: the default),          message_size
- *	               or message_size (then send_as
- *	               stays unless given)
+ *	op              args                                rows
+ *	USER_ADD        send_as, message_size, expires,     name, address, [password], send_as
+ *	                generate
+ *	USER_LIST                                           one per account
+ *	USER_SHOW                                           the account; then one per key
+ *	USER_PASSWORD   generate                            name, address, [password]
+ *	USER_DISABLE, USER_ENABLE, USER_DELETE, USER_THAW   none
+ *	USER_FREEZE     reason                              none
+ *	USER_TEST                                           name, address, exists, [key],
+ *	                                                    [password_correct], enabled, send_as
+ *	USER_SET        send_as (any number; none or an     name, address, send_as, message_size,
+ *	                empty one: the default),            expires, main_password
+ *	                message_size, expires,
+ *	                main_password; what is not given
+ *	                stays, but for send_as if nothing is
+ *	KEY_ADD         key, send_as, network, expires,     name, key, login, password, send_as
+ *	                message_size
+ *	KEY_LIST                                            one per key
+ *	KEY_REMOVE      key                                 none
+ *	GROUP_ADD, GROUP_REMOVE  pattern                    none
+ *	GROUP_LIST                                          pattern, name: one per member
  *
- * The subject is the login name, the secret the password; generate "true" has one made, which the
- * row "password" then tells. Booleans are "true" and "false".
+ * The subject is the login name (of GROUP_LIST a pattern, or "" for all), the secret the password;
+ * generate "true" has one made, which the row "password" then tells. Booleans are "true" and
+ *"false".
  */
 #ifndef POSTERN_AUTH_OPERATION_H
 #define POSTERN_AUTH_OPERATION_H
@@ -32,18 +42,32 @@ enum {
 	OPERATION_ROW_MAX = 64 * 1024,
 };
 
+/* The arguments, as they were given. */
+struct operation_args {
+	bool generate;
+	bool has_message_size, bad_message_size;
+	uint64_t message_size; /* 0: default */
+	bool has_expires, has_main_password, bad_main_password, main_password;
+	char expires[32];
+	char key[64];
+	char pattern[ACCOUNT_PATTERN_MAX + 1];
+	char reason[ACCOUNT_REASON_MAX + 1];
+	const char *too_long; /* an argument that is; NULL: none */
+	char *send_as[ACCOUNT_PATTERNS];
+	size_t send_as_count;
+	bool too_many_send_as;
+	char *networks[ACCOUNT_NETWORKS];
+	size_t network_count;
+	bool too_many_networks;
+};
+
 struct operation {
 	/* What is asked. */
 	uint64_t id;
 	uint16_t op;
 	char subject[ACCOUNT_NAME_MAX + 1];
 	bool subject_too_long;
-	bool generate;
-	bool has_message_size, bad_message_size;
-	uint64_t message_size; /* 0: default */
-	char *send_as[ACCOUNT_PATTERNS];
-	size_t send_as_count;
-	bool too_many_send_as;
+	struct operation_args args;
 	struct secret secret;
 	char domain[ACCOUNT_NAME_MAX + 1];
 	uint32_t iterations;
@@ -54,12 +78,18 @@ struct operation {
 	char text[OPERATION_TEXT];
 	int64_t changed; /* id of the account that was changed, 0 for none */
 	bool end_sessions;
+	int64_t key;                /* only those of this key end; 0: all */
+	const char *end_reason;     /* for the log */
 	uint64_t accounts, enabled; /* of USER_STATUS */
 	bool has_largest;           /* something was changed, and */
 	uint64_t largest;           /* this is what accounts_largest says now */
+	bool has_frozen;            /* an account was frozen or thawed, and */
+	char **frozen;              /* these are, now */
+	size_t frozen_count;
 	/* A list that goes on: run again for the next page. */
 	bool more;
 	char after[ACCOUNT_NAME_MAX + 1];
+	char after_pattern[ACCOUNT_PATTERN_MAX + 1];
 	/* Admin's own. */
 	void *owner;
 	uint64_t serial;

@@ -74,12 +74,14 @@ void proven_free(struct proven **proven)
 static bool make_tag(struct proven *proven, const struct account *account, struct slice password,
 		     unsigned char tag[TAG])
 {
-	uint64_t head[3] = {(uint64_t)account->id, account->generation, strlen(account->name)};
+	uint64_t head[4] = {(uint64_t)account->id, account->generation,
+			    account->key != NULL ? (uint64_t)account->key->id : 0,
+			    strlen(account->name)};
 	size_t len = 0;
 
 	return EVP_MAC_init(proven->mac, NULL, 0, NULL) == 1 &&
 	       EVP_MAC_update(proven->mac, (const unsigned char *)head, sizeof(head)) == 1 &&
-	       EVP_MAC_update(proven->mac, (const unsigned char *)account->name, head[2]) == 1 &&
+	       EVP_MAC_update(proven->mac, (const unsigned char *)account->name, head[3]) == 1 &&
 	       EVP_MAC_update(proven->mac, (const unsigned char *)password.ptr, password.len) ==
 		       1 &&
 	       EVP_MAC_final(proven->mac, tag, &len, TAG) == 1 && len == TAG;

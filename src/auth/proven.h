@@ -2,8 +2,8 @@
 /*
  * Passwords that were proven a short while ago, so that a client that logs in for each message
  * does not cost a slow hash each time (C13). What is kept is an HMAC, under a key that lives and
- * dies with the process, of the whole identity (id, generation, name) and the password. It only
- * ever says "yes, this was right"; a no comes from the verifier alone. Bounded, the oldest go
+ * dies with the process, of the whole identity (id, generation, key, name) and the password. It
+ * only ever says "yes, this was right"; a no comes from the verifier alone. Bounded, the oldest go
  * first, and an account that changes loses its entries (its generation has changed besides).
  */
 #ifndef POSTERN_AUTH_PROVEN_H

@@ -13,7 +13,10 @@ struct rows;
 
 struct rows *rows_new(size_t max);
 void rows_free(struct rows **rows);
-/* By canonical login name; valid until the next call. NULL: not here, ask the store. */
+/*
+ * By what account_login_print makes of the login, so with the key that it means; valid until the
+ * next call. NULL: not here, ask the store.
+ */
 const struct account *rows_find(struct rows *rows, const char *name);
 void rows_put(struct rows *rows, const char *name, const struct account *account); /* copies */
 void rows_drop(struct rows *rows, int64_t id);

@@ -60,7 +60,7 @@ static enum err look_up(struct verify *verify, struct verify_job *job,
 	enum err err;
 
 	(void)pthread_mutex_lock(&verify->lock);
-	err = accounts_find(verify->accounts, job->name, job->domain, &job->account);
+	err = accounts_find_login(verify->accounts, &job->login, job->domain, &job->account);
 	if (err != ERR_OK && err != ERR_NOT_FOUND)
 		(void)snprintf(job->why, sizeof(job->why), "%s", accounts_why(verify->accounts));
 	memcpy(key, accounts_key(verify->accounts), VERIFIER_KEY);
@@ -73,6 +73,7 @@ static void work(void *arg)
 {
 	struct verify_job *job = arg;
 	unsigned char key[VERIFIER_KEY];
+	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
 	struct verifier fake = {0};
 	const struct verifier *verifier;
 
@@ -82,10 +83,13 @@ static void work(void *arg)
 	if (job->err == ERR_NOT_FOUND)
 		job->err = ERR_OK;
 	/* Made each time, so that a name without account takes no other way. */
-	if (verifier_fake(key, slice_str(job->name), job->iterations, &fake) != ERR_OK)
+	account_login_print(&job->login, credential);
+	if (verifier_fake(key, slice_str(credential), job->iterations, &fake) != ERR_OK)
 		job->err = ERR_INTERNAL;
 	explicit_bzero(key, sizeof(key));
-	verifier = job->known && !job->account.damaged ? &job->account.verifier : &fake;
+	verifier = job->known ? account_verifier(&job->account) : NULL;
+	if (verifier == NULL)
+		verifier = &fake;
 	if (job->task == VERIFY_LOOK_UP)
 		job->verifier = *verifier;
 	else

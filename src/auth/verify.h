@@ -2,8 +2,8 @@
 /*
  * Checks names and passwords against the store in a bounded pool of threads: reads the account
  * and computes its verifier, milliseconds of work by intent; or only reads it, for mechanisms that
- * compute elsewhere. An unknown name, a disabled account and a wrong password take the same steps
- * (C9, C12).
+ * compute elsewhere. An unknown name, one of an unknown key, a disabled account and a wrong
+ * password take the same steps, one verification each (C9, C12).
  */
 #ifndef POSTERN_AUTH_VERIFY_H
 #define POSTERN_AUTH_VERIFY_H
@@ -22,7 +22,7 @@ enum verify_task {
 struct verify_job {
 	/* Set by who asks. */
 	enum verify_task task;
-	char name[ACCOUNT_NAME_MAX + 1];   /* canonical */
+	struct account_login login;
 	char domain[ACCOUNT_NAME_MAX + 1]; /* of bare names */
 	struct secret password;
 	uint32_t iterations; /* for a name without account */
@@ -31,10 +31,10 @@ struct verify_job {
 	enum err err; /* ERR_OK; else the store failed, and why says how */
 	char why[ACCOUNT_WHY];
 	bool known;
-	bool matches; /* the password is the account's */
-	struct verifier
-		verifier;       /* of VERIFY_LOOK_UP: the account's, or a fake that nothing fits */
-	struct account account; /* if known */
+	bool matches; /* the password is the account's, or that of the key it means */
+	/* Of VERIFY_LOOK_UP: the account's or the key's, or a fake that nothing fits. */
+	struct verifier verifier;
+	struct account account; /* if known; with that key */
 	/* Verify's own. */
 	struct verify *verify;
 	void (*done)(struct verify_job *job);

@@ -18,6 +18,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 #undef COMMAND
 };
 
+_Static_assert(OPTION_COUNT <= 64, "a bit of uint64_t for each option");
+
 /* Every command takes these. */
 #define ALWAYS (OPT(config) | OPT(help))
 
@@ -103,6 +105,10 @@ static enum err keep_option(struct reading *reading, int option, const char *val
 				     "more than %d --send-as; use a pattern such as *@example.org",
 				     SEND_AS_MAX);
 		invocation->send_as[invocation->send_as_count++] = value;
+	} else if (option == OPTION_network) {
+		if (invocation->network_count == NETWORKS_MAX)
+			return wrong(reading, "more than %d --network", NETWORKS_MAX);
+		invocation->networks[invocation->network_count++] = value;
 	} else if (invocation->values[option] != NULL && option_rows[option].argument != NULL) {
 		return wrong(reading, "--%s is given twice", option_rows[option].name);
 	}
@@ -219,7 +225,8 @@ static enum err check_options(struct reading *reading)
 	const struct invocation *invocation = reading->invocation;
 
 	for (int i = 0; i < OPTION_COUNT; i++)
-		if (invocation->values[i] != NULL && !(invocation->command->options & (1u << i)))
+		if (invocation->values[i] != NULL &&
+		    !(invocation->command->options & (UINT64_C(1) << i)))
 			return wrong(reading, "postern %s does not take --%s",
 				     invocation->command->name, option_rows[i].name);
 	return ERR_OK;
@@ -335,7 +342,7 @@ void command_help(const struct command *command, struct buf *out)
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		const struct option_row *row = &option_rows[i];
 
-		if (!(command->options & (1u << i)))
+		if (!(command->options & (UINT64_C(1) << i)))
 			continue;
 		buf_append_str(out, "  ");
 		if (row->letter != '\0')
@@ -355,7 +362,7 @@ enum err command_manual(struct buf *out)
 		for (int n = 0; n < OPTION_COUNT; n++) {
 			const struct option_row *row = &option_rows[n];
 
-			if (!(command->options & (1u << n)) || n == OPTION_config ||
+			if (!(command->options & (UINT64_C(1) << n)) || n == OPTION_config ||
 			    n == OPTION_help)
 				continue;
 			buf_printf(out, " Oo Fl \\-%s%s%s Oc", row->name,

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-enum { SEND_AS_MAX = 200, ARGUMENTS_MAX = 2 };
+enum { SEND_AS_MAX = 200, NETWORKS_MAX = 50, ARGUMENTS_MAX = 2 };
 
 #define OPTION(id, ...) OPTION_##id,
 #define COMMAND(...)
@@ -17,7 +17,7 @@ enum option_id {
 #undef OPTION
 #undef COMMAND
 
-#define OPT(id) (1u << OPTION_##id)
+#define OPT(id) (UINT64_C(1) << OPTION_##id)
 
 struct invocation;
 
@@ -32,7 +32,7 @@ struct command {
 	const char *name;
 	const char *arguments;
 	unsigned fewest, most;
-	unsigned options; /* OPT bits, config and help among them */
+	uint64_t options; /* OPT bits, config and help among them */
 	const char *summary, *help;
 	int (*run)(const struct invocation *invocation);
 };
@@ -48,6 +48,8 @@ struct invocation {
 					     given */
 	const char *send_as[SEND_AS_MAX];
 	size_t send_as_count;
+	const char *networks[NETWORKS_MAX];
+	size_t network_count;
 	const char *arguments[ARGUMENTS_MAX];
 	unsigned argument_count;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* postern user ... */
+/* postern user, key and group ... */
 #include <stdio.h>
 
 #include "base/secret.h"
@@ -52,9 +52,22 @@ static int with_password(const struct invocation *invocation, enum ipc_op op, bo
 
 static void add_rights(const struct invocation *invocation, struct ipc_list_builder *args)
 {
-	if (invocation_has(invocation, OPTION_message_size))
-		add_argument(args, "message_size", IPC_FIELD_TEXT,
-			     invocation->values[OPTION_message_size]);
+	static const struct {
+		enum option_id option;
+		const char *key;
+	} TEXTS[] = {
+		{OPTION_message_size, "message_size"},
+		{OPTION_expires, "expires"},
+		{OPTION_main_password, "main_password"},
+		{OPTION_reason, "reason"},
+	};
+
+	for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++)
+		if (invocation_has(invocation, TEXTS[i].option))
+			add_argument(args, TEXTS[i].key, IPC_FIELD_TEXT,
+				     invocation->values[TEXTS[i].option]);
+	for (size_t i = 0; i < invocation->network_count; i++)
+		add_argument(args, "network", IPC_FIELD_TEXT, invocation->networks[i]);
 	for (size_t i = 0; i < invocation->send_as_count; i++)
 		add_argument(args, "send_as", IPC_FIELD_TEXT, invocation->send_as[i]);
 }
@@ -93,18 +106,71 @@ int cmd_user_test(const struct invocation *invocation)
 	return status;
 }
 
-int cmd_user_set(const struct invocation *invocation)
+/* With the options, and one more argument unless key is NULL. */
+static int with_rights(const struct invocation *invocation, enum ipc_op op, const char *subject,
+		       const char *key, const char *value)
 {
-	struct question question = about(invocation, IPC_OP_USER_SET);
+	struct question question = {.op = op, .subject = subject, .owner = IPC_AUTH};
 	struct ipc_list_builder args;
 	int status;
 
 	ipc_list_begin(&args, ARGS_MAX);
 	add_rights(invocation, &args);
+	if (key != NULL)
+		add_argument(&args, key, IPC_FIELD_TEXT, value);
 	question.args = ipc_list_view(&args);
 	status = ask_and_show(invocation, &question, SHOW_PASSWORD, "");
 	ipc_list_release(&args);
 	return status;
+}
+
+int cmd_user_set(const struct invocation *invocation)
+{
+	return with_rights(invocation, IPC_OP_USER_SET, invocation->arguments[0], NULL, NULL);
+}
+
+int cmd_user_freeze(const struct invocation *invocation)
+{
+	return with_rights(invocation, IPC_OP_USER_FREEZE, invocation->arguments[0], NULL, NULL);
+}
+
+int cmd_user_thaw(const struct invocation *invocation)
+{
+	return simple(invocation, IPC_OP_USER_THAW, SHOW_PASSWORD, "");
+}
+
+int cmd_key_add(const struct invocation *invocation)
+{
+	return with_rights(invocation, IPC_OP_KEY_ADD, invocation->arguments[0], "key",
+			   invocation->arguments[1]);
+}
+
+int cmd_key_list(const struct invocation *invocation)
+{
+	return simple(invocation, IPC_OP_KEY_LIST, SHOW_TABLE, "");
+}
+
+int cmd_key_remove(const struct invocation *invocation)
+{
+	return with_rights(invocation, IPC_OP_KEY_REMOVE, invocation->arguments[0], "key",
+			   invocation->arguments[1]);
+}
+
+int cmd_group_add(const struct invocation *invocation)
+{
+	return with_rights(invocation, IPC_OP_GROUP_ADD, invocation->arguments[1], "pattern",
+			   invocation->arguments[0]);
+}
+
+int cmd_group_remove(const struct invocation *invocation)
+{
+	return with_rights(invocation, IPC_OP_GROUP_REMOVE, invocation->arguments[1], "pattern",
+			   invocation->arguments[0]);
+}
+
+int cmd_group_list(const struct invocation *invocation)
+{
+	return simple(invocation, IPC_OP_GROUP_LIST, SHOW_TABLE, "");
 }
 
 int cmd_user_list(const struct invocation *invocation)
@@ -115,7 +181,7 @@ int cmd_user_list(const struct invocation *invocation)
 
 int cmd_user_show(const struct invocation *invocation)
 {
-	return simple(invocation, IPC_OP_USER_SHOW, SHOW_RECORD, "");
+	return simple(invocation, IPC_OP_USER_SHOW, SHOW_DETAILS, "");
 }
 
 int cmd_user_disable(const struct invocation *invocation)

@@ -21,6 +21,7 @@ enum {
 struct grant {
 	UT_hash_handle hh;
 	uint64_t number;
+	uint64_t account_id, key_id; /* for reports only */
 	uint16_t smtpd_index;
 	uint32_t smtpd_incarnation;
 	bool any_sender, any_recipient, used;
@@ -69,7 +70,9 @@ static void report(struct grants *grants, struct grant *grant)
 	const struct msg_grant_used msg = {.grant = grant->number,
 					   .messages = grant->messages,
 					   .recipients = grant->recipients,
-					   .recipients_left = grant->recipients_left};
+					   .recipients_left = grant->recipients_left,
+					   .account_id = grant->account_id,
+					   .key_id = grant->key_id};
 
 	if (!grant->used || grants->channel == NULL)
 		return;
@@ -121,6 +124,8 @@ static enum err on_grant(struct grants *grants, struct slice payload)
 			  msg.account.len + msg.bounce.len);
 	at = grant->bytes;
 	grant->number = msg.grant;
+	grant->account_id = msg.account_id;
+	grant->key_id = msg.key_id;
 	grant->smtpd_index = msg.smtpd_index;
 	grant->smtpd_incarnation = msg.smtpd_incarnation;
 	grant->any_sender = msg.any_sender;

@@ -54,6 +54,7 @@ void login_free(struct login **login)
 		mem_free(l->senders[i]);
 	mem_free(l->senders);
 	mem_free(l->account);
+	mem_free(l->key);
 	mem_free(l->mechanism);
 	mem_free(l->address);
 	mem_free(l);
@@ -82,6 +83,7 @@ static struct login *login_new(const struct msg_auth_ok *msg)
 	login->grant = msg->grant;
 	login->message_size = msg->message_size;
 	login->account = text_of(msg->account);
+	login->key = text_of(msg->key);
 	login->mechanism = text_of(msg->mechanism);
 	login->address = text_of(msg->address);
 	login->senders = mem_array(list.count, sizeof(char *));
@@ -99,17 +101,18 @@ static struct session *waiting(const struct auth_link *link, uint64_t id)
 }
 
 static void log_login(const struct session *session, const char *event, struct slice account,
-		      struct slice mechanism, struct slice reason, const char *reply)
+		      struct slice key, struct slice mechanism, struct slice reason,
+		      const char *reply)
 {
 	const char *version = stream_version(session->stream);
 
-	log_event(LOG_INFO, event, LOG_TEXT("session", session->log_id),
-		  LOG_TEXT("listener", session->front->listener),
-		  LOG_TEXT("client", session->client),
-		  LOG_TEXT_IF("client_name", session->client_name),
-		  LOG_SLICE_IF("account", account), LOG_SLICE_IF("mech", mechanism),
-		  LOG_TEXT("tls", version[0] != '\0' ? version : "none"),
-		  LOG_SLICE_IF("reason", reason), LOG_TEXT_IF("reply", reply));
+	log_event(
+		LOG_INFO, event, LOG_TEXT("session", session->log_id),
+		LOG_TEXT("listener", session->front->listener), LOG_TEXT("client", session->client),
+		LOG_TEXT_IF("client_name", session->client_name), LOG_SLICE_IF("account", account),
+		LOG_SLICE_IF("key", key), LOG_SLICE_IF("mech", mechanism),
+		LOG_TEXT("tls", version[0] != '\0' ? version : "none"),
+		LOG_SLICE_IF("reason", reason), LOG_TEXT_IF("reply", reply));
 }
 
 static void renew_options(struct session *session, void *arg)
@@ -134,7 +137,7 @@ static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
 	session->auth_pending = false;
 	login_free(&session->login);
 	session->login = login_new(msg);
-	log_login(session, "login", msg->account, msg->mechanism, SLICE_LIT(""), "");
+	log_login(session, "login", msg->account, msg->key, msg->mechanism, SLICE_LIT(""), "");
 	renew_options(session, NULL); /* its own message size */
 	smtp_server_auth_ok(session->server);
 	session_resume(session);
@@ -154,8 +157,8 @@ static void fail(struct session *session, const struct msg_auth_fail *msg)
 	/* The code is what tells a wrong password (535) from a fault of ours (454). */
 	snprintf(reply, sizeof(reply), "%u %s %s", code, status, text);
 	if (refusals_logged(session->smtpd->refusals, session->client))
-		log_login(session, "login-failed", msg->account, slice_str(session->mechanism),
-			  msg->reason, reply);
+		log_login(session, "login-failed", msg->account, SLICE_LIT(""),
+			  slice_str(session->mechanism), msg->reason, reply);
 	smtp_server_auth_fail(session->server, code, status, text);
 	session_resume(session);
 }
@@ -197,6 +200,7 @@ static void lose_grant(struct session *session, void *arg)
 	session->login->lost = true;
 	log_event(LOG_INFO, "note", LOG_TEXT("session", session->log_id),
 		  LOG_TEXT("account", session->login->account),
+		  LOG_TEXT_IF("key", session->login->key),
 		  LOG_TEXT("text", "the login is no longer valid"),
 		  LOG_SLICE_IF("reason", lost->reason));
 	if (lost->grant == 0)

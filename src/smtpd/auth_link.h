@@ -23,6 +23,7 @@ struct smtpd;
 struct login {
 	uint64_t grant;
 	char *account;
+	char *key; /* of the account, that was used; "" its main password */
 	char *mechanism;
 	char *address;  /* for a missing From; "" none */
 	char **senders; /* patterns (policy/rights.h) */

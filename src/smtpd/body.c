@@ -104,6 +104,7 @@ static void fill_trace(const struct transaction *transaction, const char *id, st
 		.client_name = slice_str(transaction->accepted->client_name),
 		.account =
 			shows != RECEIVED_MINIMAL ? slice_str(transaction->account) : SLICE_LIT(""),
+		.key = shows != RECEIVED_MINIMAL ? slice_str(transaction->key) : SLICE_LIT(""),
 		.protocol = slice_str(protocol_of(session, transaction->terms.utf8)),
 		.tls = slice_str(transaction->accepted->tls),
 		.id = slice_str(id),

@@ -19,6 +19,11 @@ static const char *account_of(const struct session *session)
 	return session->login != NULL ? session->login->account : "";
 }
 
+static const char *key_of(const struct session *session)
+{
+	return session->login != NULL ? session->login->key : "";
+}
+
 void events_log_refusal(const struct session *session, const struct refusal *refusal)
 {
 	char reply[640];
@@ -32,7 +37,7 @@ void events_log_refusal(const struct session *session, const struct refusal *ref
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client),
 		  LOG_TEXT_IF("client_name", session->client_name),
-		  LOG_TEXT_IF("account", account_of(session)),
+		  LOG_TEXT_IF("account", account_of(session)), LOG_TEXT_IF("key", key_of(session)),
 		  LOG_SLICE_IF("sender", refusal->sender),
 		  LOG_SLICE_IF("recipient", refusal->recipient), LOG_TEXT("reply", reply),
 		  LOG_TEXT_IF("reason", refusal->reason));
@@ -66,7 +71,7 @@ static void machine_refused(const struct session *session, const struct smtp_ser
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client),
 		  LOG_TEXT_IF("client_name", session->client_name),
-		  LOG_TEXT_IF("account", account_of(session)),
+		  LOG_TEXT_IF("account", account_of(session)), LOG_TEXT_IF("key", key_of(session)),
 		  LOG_TEXT_IF("sender", transaction != NULL ? transaction->sender : ""),
 		  LOG_SLICE_IF("line", harmless ? event->text : SLICE_LIT("")),
 		  LOG_SLICE("reply", event->reply), LOG_TEXT_IF("reason", event->hint));
@@ -84,7 +89,8 @@ static void closed(struct session *session, const char *reason)
 		  LOG_TEXT("listener", session->front->listener),
 		  LOG_TEXT("client", session->client),
 		  LOG_TEXT_IF("client_name", session->client_name),
-		  LOG_TEXT_IF("account", account_of(session)), LOG_TEXT("reason", reason));
+		  LOG_TEXT_IF("account", account_of(session)), LOG_TEXT_IF("key", key_of(session)),
+		  LOG_TEXT("reason", reason));
 }
 
 void events_forget_login(struct session *session)

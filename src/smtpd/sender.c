@@ -109,6 +109,7 @@ void sender_log(const struct transaction *transaction)
 	field_set_print(accepted->mismatch, fields, sizeof(fields));
 	log_event(LOG_WARNING, "sender-mismatch", LOG_TEXT("id", id),
 		  LOG_TEXT("session", accepted->log_id), LOG_TEXT("account", transaction->account),
+		  LOG_TEXT_IF("key", transaction->key),
 		  LOG_TEXT("action", accepted->replaced ? "rewritten" : "accepted"),
 		  LOG_TEXT_IF("sender", envelope ? transaction->foreign_sender : ""),
 		  LOG_TEXT_IF("fields", fields), LOG_TEXT_IF("from", accepted->used));

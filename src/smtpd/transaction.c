@@ -26,6 +26,7 @@ static void free_transaction(struct transaction *transaction)
 	buf_release(&transaction->head);
 	buf_release(&transaction->chunk);
 	mem_free(transaction->account);
+	mem_free(transaction->key);
 	mem_free(transaction->sender);
 	mem_free(transaction->foreign_sender);
 	mem_free((char *)(uintptr_t)transaction->terms.envid.ptr);
@@ -139,6 +140,7 @@ void transaction_mail(struct session *session, const struct smtp_mail *mail)
 		transaction->foreign_sender =
 			mem_strndup(smtp_address_text(&mail->sender).ptr, mail->sender.len);
 	transaction->account = mem_strdup(session->login != NULL ? session->login->account : "");
+	transaction->key = mem_strdup(session->login != NULL ? session->login->key : "");
 	transaction->grant = session->login != NULL ? session->login->grant
 						    : auth_link_standing_grant(smtpd->auth);
 	transaction->flags = session->login != NULL ? IPC_MAIL_LOGIN : 0u;
@@ -288,7 +290,7 @@ static void log_accepted(const struct transaction *transaction)
 		  LOG_TEXT("client", accepted->client),
 		  LOG_TEXT_IF("client_name", accepted->client_name),
 		  LOG_TEXT_IF("account", transaction->account),
-		  LOG_TEXT("sender", transaction->sender),
+		  LOG_TEXT_IF("key", transaction->key), LOG_TEXT("sender", transaction->sender),
 		  LOG_TEXT_IF("recipient", one ? transaction->first_recipient : ""),
 		  LOG_NUMBER("recipients", transaction->recipients.count),
 		  LOG_NUMBER("size", transaction->size),

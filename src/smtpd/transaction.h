@@ -60,6 +60,7 @@ struct transaction {
 	enum transaction_state state;
 	uint64_t grant;
 	char *account; /* "" not logged in */
+	char *key;     /* of the account, that was used; "" none */
 	char *sender;
 	char *foreign_sender; /* what MAIL said, if it is not the account's; else NULL */
 	struct ipc_list_builder recipients;

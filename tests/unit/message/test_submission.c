@@ -340,6 +340,10 @@ static void what_received_shows(void **state)
 	trace->client_name = SLICE_LIT("");
 	assert_true(slice_starts(received(fixture),
 				 " from laptop ([192.0.2.7]) (account alice@example.org)\r\n"));
+	trace->key = SLICE_LIT("scanner\r\n(x)");
+	assert_true(slice_starts(
+		received(fixture),
+		" from laptop ([192.0.2.7]) (account alice@example.org, key scanner???x?)\r\n"));
 	trace->client = trace->helo = trace->account = SLICE_LIT("");
 	assert_true(slice_starts(received(fixture), " from authenticated-user\r\n\tby mail."));
 	trace->login = false;
