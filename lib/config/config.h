@@ -47,6 +47,7 @@ struct config_listen {
 	bool etrn;        /* ETRN for those who are logged in */
 	bool auth_equals; /* EHLO also says "AUTH=" */
 	struct strings mechanisms;      /* for logins; empty: those of auth */
+	char *client_ca; /* PEM of who vouches for clients' certificates; NULL: none is asked for */
 	struct strings clear_auth_from; /* networks that may log in without TLS */
 	struct strings proxy_from;      /* networks whose connections begin with a PROXY header */
 };
@@ -135,6 +136,7 @@ struct config_auth {
 	uint32_t waiting;    /* logins that may wait for one, then 454 */
 	uint64_t cache;      /* ms that a proven password is remembered; 0: never */
 	struct strings mechanisms; /* to offer, in this order; empty: what all accounts can use */
+	char *keytab;              /* Kerberos keys of ours; NULL: no GSSAPI */
 };
 
 struct config_certificate {

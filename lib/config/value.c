@@ -35,8 +35,9 @@ static enum err complain(enum err err, char *why, const char *format, ...)
 }
 
 /* As in EHLO. Those that are not here are never offered: ANONYMOUS, NTLM, OTP, DIGEST-MD5. */
-static const char *const mechanisms[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
-#define MECHANISMS_TEXT "PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS"
+static const char *const mechanisms[] = {"PLAIN",    "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+					 "EXTERNAL", "GSSAPI"};
+#define MECHANISMS_TEXT "PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, EXTERNAL, GSSAPI"
 
 const char *config_mechanism(struct slice name)
 {

@@ -141,7 +141,10 @@ static void verify_for_accounts(struct verifier *verifier, size_t index)
 	const struct {
 		const char *name;
 		bool set;
-	} settings[] = {{"etrn", listen->etrn}, {"auth_equals", listen->auth_equals}};
+	} settings[] = {{"etrn", listen->etrn},
+			{"auth_equals", listen->auth_equals},
+			{"mechanisms", listen->mechanisms.count != 0},
+			{"client_ca", listen->client_ca != NULL}};
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		if (settings[i].set && listen->auth == AUTH_MODE_OFF)
@@ -149,6 +152,50 @@ static void verify_for_accounts(struct verifier *verifier, size_t index)
 				 "listen \"%s\": %s is of no use with auth = \"off\"; take it out, "
 				 "or allow logins",
 				 listen->name, settings[i].name);
+}
+
+static bool names_mechanism(const struct strings *mechanisms, const char *name)
+{
+	for (size_t i = 0; i < mechanisms->count; i++)
+		if (slice_is_nocase(slice_str(mechanisms->items[i]), name))
+			return true;
+	return false;
+}
+
+/* Mechanisms that need a file of their own. */
+static void verify_mechanisms(struct verifier *verifier, size_t index)
+{
+	const struct config *config = verifier->config;
+	const struct config_listen *listen = &config->listens[index];
+
+	if (listen->client_ca != NULL && listen->tls == TLS_MODE_NONE)
+		complain(verifier, (struct spot){"listen", index, "client_ca"},
+			 "listen \"%s\": client_ca is of no use with tls = \"none\": certificates "
+			 "come with TLS",
+			 listen->name);
+	verify_readable(verifier, (struct spot){"listen", index, "client_ca"}, listen->client_ca,
+			"");
+	if (names_mechanism(&listen->mechanisms, "EXTERNAL") && listen->client_ca == NULL)
+		complain(verifier, (struct spot){"listen", index, "mechanisms"},
+			 "listen \"%s\": EXTERNAL needs client_ca, the file of those who may vouch "
+			 "for clients",
+			 listen->name);
+	if (names_mechanism(&listen->mechanisms, "GSSAPI") && config->auth.keytab == NULL)
+		complain(verifier, (struct spot){"listen", index, "mechanisms"},
+			 "listen \"%s\": GSSAPI needs auth { keytab = ... }, the Kerberos key of "
+			 "this "
+			 "server",
+			 listen->name);
+}
+
+static void verify_auth(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+
+	if (names_mechanism(&config->auth.mechanisms, "GSSAPI") && config->auth.keytab == NULL)
+		complain(verifier, (struct spot){"auth", 0, "mechanisms"},
+			 "GSSAPI needs auth { keytab = ... }, the Kerberos key of this server");
+	verify_readable(verifier, (struct spot){"auth", 0, "keytab"}, config->auth.keytab, "");
 }
 
 static void verify_old_tls(struct verifier *verifier, size_t index)
@@ -205,6 +252,7 @@ static void verify_listens(struct verifier *verifier)
 		verify_clear_auth(verifier, i);
 		verify_for_accounts(verifier, i);
 		verify_old_tls(verifier, i);
+		verify_mechanisms(verifier, i);
 		tls = tls || listen->tls != TLS_MODE_NONE;
 	}
 	if (tls)
@@ -317,6 +365,7 @@ enum err config_verify(const struct config *config, struct buf *errors)
 
 	verify_listens(&verifier);
 	verify_relays(&verifier);
+	verify_auth(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);
 	return verifier.bad ? ERR_SYNTAX : ERR_OK;

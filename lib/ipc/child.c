@@ -38,7 +38,7 @@ enum { ROOT_CAN_BE_EMPTY = false };
 enum { ROOT_CAN_BE_EMPTY = true };
 #endif
 
-/* A LISTENER, IDENTITY or SECRET that waits for its PREPARE. */
+/* A LISTENER, IDENTITY, AUTHORITIES or SECRET that waits for its PREPARE. */
 struct kept {
 	struct kept *next;
 	uint16_t type;
@@ -151,6 +151,7 @@ static enum err hand_over(struct child *child, struct kept *kept, char *why)
 	struct slice payload = secret_value(&kept->payload);
 	struct msg_listener listener;
 	struct msg_identity identity;
+	struct msg_authorities authorities;
 	struct msg_secret secret;
 	enum err err;
 
@@ -158,6 +159,10 @@ static enum err hand_over(struct child *child, struct kept *kept, char *why)
 		err = ipc_decode(IPC_IDENTITY, payload, &identity);
 		if (err == ERR_OK)
 			err = child->role->identity(child, &identity, why);
+	} else if (kept->type == IPC_AUTHORITIES) {
+		err = ipc_decode(IPC_AUTHORITIES, payload, &authorities);
+		if (err == ERR_OK)
+			err = child->role->authorities(child, &authorities, why);
 	} else if (kept->type == IPC_SECRET) {
 		err = ipc_decode(IPC_SECRET, payload, &secret);
 		if (err == ERR_OK)
@@ -420,6 +425,8 @@ static enum err on_master(void *arg, struct channel *channel, uint16_t type, str
 		return ERR_SYNTAX;
 	case IPC_IDENTITY:
 		return role->identity != NULL ? keep(child, type, payload, -1) : ERR_SYNTAX;
+	case IPC_AUTHORITIES:
+		return role->authorities != NULL ? keep(child, type, payload, -1) : ERR_SYNTAX;
 	case IPC_SECRET:
 		return role->secret != NULL ? keep(child, type, payload, -1) : ERR_SYNTAX;
 	case IPC_PREPARE:

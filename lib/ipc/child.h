@@ -4,7 +4,7 @@
  * and calls child_main, which talks to master on descriptor 3, takes configurations in two
  * steps, hands over channels to peers, and ends the process on SHUTDOWN or when master is gone.
  *
- * Life: HELLO to master; then come LISTENER, IDENTITY and SECRET messages, which are kept, and
+ * Life: HELLO to master; then come LISTENER, IDENTITY, AUTHORITIES and SECRET messages, which are kept, and
  * PREPARE. For the first configuration child calls start, drops privileges (as root: user
  * user_prefix + name), closes the sandbox, calls open, hands over what was kept (listener,
  * identity, secret) and answers PREPARED; on COMMIT it calls commit. For later ones: prepare,
@@ -52,6 +52,7 @@ struct child_role {
 	/* Those that only some roles have; NULL: such a message is an error. */
 	void (*listener)(struct child *child, const struct msg_listener *msg, int fd);
 	enum err (*identity)(struct child *child, const struct msg_identity *msg, char *why);
+	enum err (*authorities)(struct child *child, const struct msg_authorities *msg, char *why);
 	void (*secret)(struct child *child, const struct msg_secret *msg);
 	enum err (*message)(struct child *child, uint16_t type, struct slice payload, int fd);
 	/* Finish within the time, then call child_exit. */

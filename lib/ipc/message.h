@@ -119,7 +119,8 @@ enum ipc_taken { /* by whom a delivered recipient was taken: who makes reports o
 enum ipc_trait { /* of a session, for what it is offered */
 	IPC_TRAIT_TLS = 1,
 	IPC_TRAIT_BINDING = 2, /* its TLS can be bound to (RFC 9266, RFC 5929) */
-	IPC_TRAIT_ALL = 3,
+	IPC_TRAIT_CERTIFICATE = 4, /* the client has a valid one */
+	IPC_TRAIT_ALL = 7,
 };
 
 enum ipc_name { /* what became of the look-up of a client's name */

@@ -150,6 +150,8 @@ int tls_choose_identity(SSL *ssl, int *alert, void *arg)
 		level = SSL_get_security_level(ssl);
 		SSL_set_SSL_CTX(ssl, chosen);
 		SSL_set_security_level(ssl, level);
+		if (!tls_ask_again(ssl)) /* nor would who may vouch for the client be */
+			return SSL_TLSEXT_ERR_ALERT_FATAL;
 	}
 	return SSL_TLSEXT_ERR_OK;
 }

@@ -64,6 +64,17 @@ int tls_choose_identity(SSL *ssl, int *alert, void *arg);
 /* stream_allow, for what has no stream. */
 bool tls_allow(SSL *ssl, enum tls_version oldest);
 
+/* That a connection asks for a certificate, and whether what came was valid. */
+struct tls_question {
+	struct tls_authorities *authorities;
+	bool failed;
+};
+/* Before the handshake; question must outlive the connection. */
+bool tls_ask(SSL *ssl, struct tls_question *question);
+/* After another certificate of ours was chosen, with which OpenSSL forgets half of it. */
+bool tls_ask_again(SSL *ssl);
+void tls_client_names(SSL *ssl, struct tls_client_names *names_out);
+
 /* printf into why (TLS_WHY_MAX bytes); why may be NULL. */
 void tls_why(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What OpenSSL's newest error means, prefixed by what was being done. Empties its queue. */

@@ -23,7 +23,8 @@ struct stream {
 	int fd;
 	SSL *ssl; /* NULL: in clear */
 	struct tls_context *context;
-	enum err read_end; /* ERR_OK, or what ended reading */
+	struct tls_question *question; /* NULL: the client is asked for no certificate */
+	enum err read_end;             /* ERR_OK, or what ended reading */
 	enum err write_end;
 	uint8_t wants;
 	bool established; /* the handshake is done */
@@ -54,6 +55,9 @@ void stream_free(struct stream **stream)
 		}
 		SSL_free(s->ssl);
 		tls_context_free(&s->context);
+		if (s->question)
+			tls_authorities_free(&s->question->authorities);
+		mem_free(s->question);
 	}
 	net_close(&s->fd);
 	mem_free(s);
@@ -115,6 +119,27 @@ enum err stream_allow(struct stream *stream, enum tls_version oldest)
 
 	ERR_clear_error();
 	return ok ? ERR_OK : ERR_INTERNAL;
+}
+
+enum err stream_ask_certificate(struct stream *stream, struct tls_authorities *authorities)
+{
+	bool ok;
+
+	if (!stream->ssl || stream->question || stream->context->client ||
+	    !SSL_in_before(stream->ssl))
+		return ERR_INTERNAL;
+	stream->question = mem_alloc(sizeof(*stream->question));
+	stream->question->authorities = tls_authorities_hold(authorities);
+	ok = tls_ask(stream->ssl, stream->question);
+	ERR_clear_error();
+	return ok ? ERR_OK : ERR_INTERNAL;
+}
+
+void stream_client_names(const struct stream *stream, struct tls_client_names *names_out)
+{
+	names_out->count = 0;
+	if (stream->established && stream->question)
+		tls_client_names(stream->ssl, names_out);
 }
 
 static enum err again(struct stream *stream, int wants)

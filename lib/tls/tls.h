@@ -48,6 +48,14 @@ enum err tls_can_speak(struct tls_context *context, enum tls_version version, ch
  */
 enum err tls_client_context_new(const char *ca_file, bool verify, struct tls_context **context_out,
 				char *why);
+/*
+ * Those who may vouch for clients: certificates in PEM, at least one. Counted: hold for another
+ * owner. ERR_SYNTAX: why as above.
+ */
+struct tls_authorities;
+enum err tls_authorities_new(struct slice pem, struct tls_authorities **authorities_out, char *why);
+struct tls_authorities *tls_authorities_hold(struct tls_authorities *authorities); /* may be NULL */
+void tls_authorities_free(struct tls_authorities **authorities);
 /* For another owner, who frees it too. */
 void tls_context_hold(struct tls_context *context);
 /* Streams made from it keep working. */
@@ -94,6 +102,11 @@ enum err stream_start_tls(struct stream *stream, struct tls_context *context,
  */
 enum err stream_allow(struct stream *stream, enum tls_version oldest);
 /*
+ * For servers, at the same time: ask the client for a certificate of these authorities. It need not
+ * have one, and one that is not valid is as none. Such a session is not resumed. ERR_INTERNAL.
+ */
+enum err stream_ask_certificate(struct stream *stream, struct tls_authorities *authorities);
+/*
  * ERR_OK done; ERR_AGAIN: wait for stream_wants; else why (TLS_WHY_MAX bytes) says what was wrong,
  * in words: ERR_DENIED the two do not agree, or a certificate will not do; ERR_IO the connection
  * broke.
@@ -123,6 +136,16 @@ bool stream_verified(const struct stream *stream);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. Valid as long as the stream. */
 const char *stream_version(const struct stream *stream);
 const char *stream_cipher(const struct stream *stream);
+/*
+ * The mail addresses that the client's certificate is made out to (rfc822Name in subjectAltName,
+ * RFC 5280 4.2.1.6), if it was asked for and is valid: chain, dates, and that it is for clients.
+ */
+enum { TLS_CLIENT_NAMES_MAX = 16, TLS_CLIENT_NAME_MAX = 320 };
+struct tls_client_names {
+	size_t count;
+	char items[TLS_CLIENT_NAMES_MAX][TLS_CLIENT_NAME_MAX + 1];
+};
+void stream_client_names(const struct stream *stream, struct tls_client_names *names_out);
 /*
  * What ties an authentication to this very connection, for SASL: TLS_BINDING_EXPORTER is
  * tls-exporter (RFC 9266), TLS_BINDING_UNIQUE tls-unique (RFC 5929 3), which TLS 1.3 does not have.

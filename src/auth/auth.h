@@ -32,6 +32,7 @@ struct config;
 struct door;
 struct front;
 struct grants;
+struct kerberos;
 struct loop;
 struct mechanisms;
 struct proven;
@@ -54,6 +55,7 @@ struct auth {
 	struct child *child;
 	struct loop *loop;
 	struct mechanisms *mechanisms;
+	struct kerberos *kerberos; /* NULL: no keytab was configured when it started */
 	struct verify *verify;
 	struct rows *rows;
 	struct proven *proven;
@@ -70,6 +72,7 @@ struct auth {
 	struct auth_counts counts;
 	int sender_check;          /* enum sender_check, as queue's grants are made for */
 	uint32_t workers, waiting; /* as it was started with */
+	char *keytab;		   /* so, too; NULL: none */
 };
 
 const struct config *auth_config(const struct auth *auth);

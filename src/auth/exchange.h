@@ -8,13 +8,13 @@
 #include "base/buf.h"
 #include "mechanism.h"
 
-enum { CHALLENGE_MAX = 8192 };
+enum { CHALLENGE_MAX = 8192, MECHANISM_DOMAIN_MAX = 255 };
 
 /* One mechanism. All but name, begin and step may be NULL. */
 struct exchange_kind {
 	const char *name;
 	/* Sets up exchange->state. ERR_NOT_FOUND: it cannot be done here. */
-	enum err (*begin)(struct exchange *exchange, Gsasl *gsasl);
+	enum err (*begin)(struct exchange *exchange, const struct exchange_terms *terms);
 	enum exchange_result (*step)(struct exchange *exchange, bool has_token, struct slice token,
 				     struct slice *challenge_out);
 	enum exchange_result (*verifier)(struct exchange *exchange, const struct verifier *verifier,
@@ -24,7 +24,9 @@ struct exchange_kind {
 
 struct exchange {
 	const struct exchange_kind *kind;
+	Gsasl *gsasl;
 	void *state;
+	char domain[MECHANISM_DOMAIN_MAX + 1];
 	bool plus_offered;
 	bool has_last; /* challenge holds what exchange_last gives */
 	size_t exporter_len, unique_len;
@@ -38,7 +40,7 @@ struct exchange {
 };
 
 extern const struct exchange_kind EXCHANGE_PLAIN, EXCHANGE_LOGIN, EXCHANGE_SCRAM_SHA_256,
-	EXCHANGE_SCRAM_SHA_256_PLUS;
+	EXCHANGE_SCRAM_SHA_256_PLUS, EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI;
 
 /* GNU SASL's one callback: notes that a PLAIN message was complete. */
 int exchange_plain_callback(Gsasl *gsasl, Gsasl_session *session, Gsasl_property property);

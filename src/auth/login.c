@@ -10,6 +10,8 @@
 #include "mechanism.h"
 #include "offer.h"
 
+enum { CERTIFICATE_NAMES = 16 /* as in messages.def */ };
+
 static struct login *find(struct front *front, uint64_t session)
 {
 	struct login *login = NULL;
@@ -71,20 +73,38 @@ static bool clear_is_allowed(const struct config_listen *listen, const struct ms
 	       config_networks_have(&listen->clear_auth_from, msg->client);
 }
 
+static size_t read_certificate(struct ipc_list list, struct slice names_out[CERTIFICATE_NAMES])
+{
+	struct rec_certificate_name name;
+	size_t count = 0;
+
+	while (count < CERTIFICATE_NAMES && ipc_list_next(&list, IPC_REC_certificate_name, &name))
+		names_out[count++] = name.address;
+	return count;
+}
+
 /* Only what this session was offered (C5). */
 static enum err begin_exchange(const struct front *front, const struct config_listen *listen,
 			       const struct msg_auth_start *msg, struct exchange **exchange_out)
 {
-	struct exchange_terms terms = {0};
+	struct slice names[CERTIFICATE_NAMES];
+	struct exchange_terms terms = {
+		.kerberos = front->auth->kerberos,
+		.domain = config_domain(auth_config(front->auth)),
+		.certificate = names,
+	};
 	char offered[OFFER_TEXT];
 	unsigned traits = 0;
 
 	if (msg->tls) {
 		terms.exporter = msg->exporter;
 		terms.unique = msg->unique;
+		terms.certificate_count = read_certificate(msg->certificate, names);
 		traits = IPC_TRAIT_TLS;
 		if (msg->exporter.len > 0 || msg->unique.len > 0)
 			traits |= IPC_TRAIT_BINDING;
+		if (terms.certificate_count > 0)
+			traits |= IPC_TRAIT_CERTIFICATE;
 	}
 	offer_text(front->auth, listen, traits, offered);
 	if (!offer_has(offered, msg->mechanism))

@@ -13,6 +13,7 @@
 #include "front.h"
 #include "grants.h"
 #include "ipc/child.h"
+#include "kerberos.h"
 #include "mechanism.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -70,6 +71,8 @@ static void free_auth(struct auth *auth)
 	rows_free(&auth->rows);
 	proven_free(&auth->proven);
 	mechanisms_free(&auth->mechanisms);
+	kerberos_free(&auth->kerberos);
+	mem_free(auth->keytab);
 	mem_free(auth);
 }
 
@@ -83,6 +86,16 @@ static void warm_up(void)
 
 	(void)verifier_make(SLICE_LIT("x"), KEY, VERIFIER_ITERATIONS_MIN, &verifier);
 	(void)verifier_fake(KEY, SLICE_LIT("x"), VERIFIER_ITERATIONS_MIN, &verifier);
+}
+
+/* One that is of no use is no reason to keep everybody out, nor to let no account be changed. */
+static void open_keytab(struct auth *auth, const char *keytab)
+{
+	char why[KERBEROS_WHY];
+
+	auth->keytab = mem_strdup(keytab);
+	if (keytab != NULL && kerberos_new(keytab, &auth->kerberos, why) != ERR_OK)
+		log_note(LOG_ERROR, "nobody can log in by GSSAPI: %s", why);
 }
 
 static enum err start(struct child *child, const struct config *config, char *why)
@@ -99,6 +112,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 		(void)snprintf(why, 512, "GNU SASL or OpenSSL cannot be set up");
 		return ERR_INTERNAL;
 	}
+	open_keytab(auth, config->auth.keytab);
 	warm_up();
 	auth->workers = config->auth.workers;
 	auth->waiting = config->auth.waiting;
@@ -153,6 +167,9 @@ static void commit(struct child *child, const struct config *config)
 	if (config->auth.workers != auth->workers || config->auth.waiting != auth->waiting)
 		log_note(LOG_WARNING, "auth { workers waiting } as changed come into force when "
 				      "postern is started anew");
+	if (!slice_equal(slice_str(config->auth.keytab), slice_str(auth->keytab)))
+		log_note(LOG_WARNING, "auth { keytab } as changed comes into force when postern is "
+				      "started anew");
 	door_configure(auth->door, config);
 	/* What a name means hangs on the domain. */
 	auth->changes++;

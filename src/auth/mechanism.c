@@ -14,10 +14,8 @@ struct mechanisms {
 };
 
 static const struct exchange_kind *const KINDS[] = {
-	&EXCHANGE_PLAIN,
-	&EXCHANGE_LOGIN,
-	&EXCHANGE_SCRAM_SHA_256,
-	&EXCHANGE_SCRAM_SHA_256_PLUS,
+	&EXCHANGE_PLAIN,    &EXCHANGE_LOGIN,  &EXCHANGE_SCRAM_SHA_256, &EXCHANGE_SCRAM_SHA_256_PLUS,
+	&EXCHANGE_EXTERNAL, &EXCHANGE_GSSAPI,
 };
 
 /* ---- what may come in at all ---------------------------------------------------------------- */
@@ -131,11 +129,13 @@ enum err exchange_new(struct mechanisms *mechanisms, struct slice mechanism,
 		return ERR_NOT_FOUND;
 	exchange = mem_alloc(sizeof(*exchange));
 	exchange->kind = kind;
+	exchange->gsasl = mechanisms->gsasl;
+	(void)slice_copy(slice_str(terms->domain), exchange->domain, sizeof(exchange->domain));
 	exchange->plus_offered = terms->plus_offered;
 	exchange->exporter_len = take_binding(terms->exporter, exchange->exporter);
 	exchange->unique_len = take_binding(terms->unique, exchange->unique);
 	buf_init(&exchange->challenge, CHALLENGE_MAX);
-	if ((err = kind->begin(exchange, mechanisms->gsasl)) != ERR_OK) {
+	if ((err = kind->begin(exchange, terms)) != ERR_OK) {
 		exchange_free(&exchange);
 		return err;
 	}

@@ -8,6 +8,9 @@
  *	              because devices want its prompts byte for byte (doc/decisions/sasl-login.md)
  *	sasl_scram.c  SCRAM-SHA-256 and -PLUS (RFC 5802, 7677) by GNU SASL, behind a strict reader
  *	              of our own, scram_message.c
+ *	sasl_external.c  EXTERNAL (RFC 4422): a certificate, which smtpd has verified
+ *	sasl_gssapi.c    GSSAPI (RFC 4752) by MIT Kerberos itself: GNU SASL would go through a
+ *library that loads others by a file in /etc when a client comes
  *
  * What holds NUL, CR, LF, other controls or no UTF-8 is refused here, before any back end sees
  * it (C1). Each AUTH command has an exchange of its own (C4).
@@ -19,6 +22,7 @@
 
 struct mechanisms;
 struct exchange;
+struct kerberos;
 struct verifier;
 
 enum {
@@ -33,6 +37,11 @@ struct exchange_terms {
 	bool plus_offered;
 	struct slice exporter; /* tls-exporter (RFC 9266); empty: there is none */
 	struct slice unique;   /* tls-unique (RFC 5929) */
+	/* Mail addresses of the client's valid certificate, which can be taken for accounts. */
+	const struct slice *certificate;
+	size_t certificate_count;
+	const struct kerberos *kerberos; /* NULL: there is no keytab; else it must outlive */
+	const char *domain;              /* of bare account names */
 };
 
 enum exchange_result {

@@ -13,7 +13,8 @@ enum { OFFER_LIST_MAX = 1024 * 1024 };
  * The order is for clients that take the first they know, and for old devices that look for
  * "AUTH PLAIN" or "AUTH LOGIN" in the text: clients that know SCRAM look for it anywhere.
  */
-static const char *const DEFAULT[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+static const char *const DEFAULT[] = {"PLAIN",    "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+				      "EXTERNAL", "GSSAPI"};
 
 static bool is_plus(struct slice mechanism)
 {
@@ -40,32 +41,42 @@ bool offer_has_plus(const char *text)
 	return false;
 }
 
-static void add(const char *name, unsigned traits, char text[OFFER_TEXT])
+/* Whether it can be done at all, for such a session. */
+static bool is_possible(const struct auth *auth, const struct config_listen *listen,
+			const char *name, unsigned traits)
 {
-	size_t len = strlen(text);
+	struct slice mechanism = slice_str(name);
 
-	if (is_plus(slice_str(name)) && (traits & IPC_TRAIT_BINDING) == 0)
-		return;
-	if (!offer_has(text, slice_str(name)))
-		(void)snprintf(text + len, OFFER_TEXT - len, "%s%s", len > 0 ? " " : "", name);
+	if (offer_has_plus(name))
+		return (traits & IPC_TRAIT_BINDING) != 0;
+	if (slice_is(mechanism, "EXTERNAL"))
+		return listen->client_ca != NULL && (traits & IPC_TRAIT_CERTIFICATE) != 0;
+	if (slice_is(mechanism, "GSSAPI"))
+		return auth->kerberos != NULL;
+	return true;
 }
 
 void offer_text(const struct auth *auth, const struct config_listen *listen, unsigned traits,
 		char text_out[OFFER_TEXT])
 {
 	const struct strings *named = &listen->mechanisms;
+	size_t count, len = 0;
 
 	text_out[0] = '\0';
 	if (listen->auth == AUTH_MODE_OFF)
 		return;
 	if (named->count == 0)
 		named = &auth_config(auth)->auth.mechanisms;
-	for (size_t i = 0; i < named->count; i++)
-		add(config_mechanism(slice_str(named->items[i])), traits, text_out);
-	if (named->count > 0)
-		return;
-	for (size_t i = 0; i < sizeof(DEFAULT) / sizeof(DEFAULT[0]); i++)
-		add(DEFAULT[i], traits, text_out);
+	count = named->count != 0 ? named->count : sizeof(DEFAULT) / sizeof(DEFAULT[0]);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = named->count != 0 ? config_mechanism(slice_str(named->items[i]))
+						     : DEFAULT[i];
+
+		if (is_possible(auth, listen, name, traits) &&
+		    !offer_has(text_out, slice_str(name)))
+			len += (size_t)snprintf(text_out + len, OFFER_TEXT - len, "%s%s",
+						len > 0 ? " " : "", name);
+	}
 }
 
 enum err offer_list(const struct auth *auth, struct ipc_list_builder *list_out)

@@ -37,12 +37,13 @@ int exchange_plain_callback(Gsasl *gsasl, Gsasl_session *session, Gsasl_property
 	return GSASL_OK; /* not a verdict: nothing asks GNU SASL for one */
 }
 
-static enum err plain_begin(struct exchange *exchange, Gsasl *gsasl)
+static enum err plain_begin(struct exchange *exchange, const struct exchange_terms *terms)
 {
 	struct plain *plain = mem_alloc(sizeof(*plain));
 
+	(void)terms;
 	exchange->state = plain;
-	if (gsasl_server_start(gsasl, "PLAIN", &plain->session) != GSASL_OK)
+	if (gsasl_server_start(exchange->gsasl, "PLAIN", &plain->session) != GSASL_OK)
 		return ERR_NOT_FOUND;
 	gsasl_session_hook_set(plain->session, plain);
 	return ERR_OK;
@@ -115,9 +116,9 @@ const struct exchange_kind EXCHANGE_PLAIN = {
 
 /* ---- LOGIN ---------------------------------------------------------------------------------- */
 
-static enum err login_begin(struct exchange *exchange, Gsasl *gsasl)
+static enum err login_begin(struct exchange *exchange, const struct exchange_terms *terms)
 {
-	(void)gsasl;
+	(void)terms;
 	exchange->state = mem_alloc(sizeof(struct login_steps));
 	return ERR_OK;
 }

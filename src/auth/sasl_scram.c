@@ -31,15 +31,16 @@ struct scram {
 	Gsasl_property bound; /* the binding that the client chose */
 };
 
-static enum err scram_begin(struct exchange *exchange, Gsasl *gsasl)
+static enum err scram_begin(struct exchange *exchange, const struct exchange_terms *terms)
 {
 	struct scram *scram = mem_alloc(sizeof(*scram));
 
+	(void)terms;
 	exchange->state = scram;
 	scram->plus = slice_search(slice_str(exchange->kind->name), SLICE_LIT("-PLUS")) <
 		      strlen(exchange->kind->name);
 	buf_init(&scram->cbind, SCRAM_MESSAGE_MAX);
-	if (gsasl_server_start(gsasl, exchange->kind->name, &scram->session) != GSASL_OK)
+	if (gsasl_server_start(exchange->gsasl, exchange->kind->name, &scram->session) != GSASL_OK)
 		return ERR_NOT_FOUND;
 	return ERR_OK;
 }

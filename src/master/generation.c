@@ -95,6 +95,9 @@ void generation_free(struct generation **generation_in)
 	}
 	mem_free(generation->identities);
 	identities_release(&generation->files);
+	for (size_t i = 0; i < generation->authorities_count; i++)
+		secret_clear(&generation->authorities[i].certificates);
+	mem_free(generation->authorities);
 	for (size_t i = 0; i < generation->password_count; i++)
 		secret_clear(&generation->passwords[i].value);
 	mem_free(generation->passwords);
@@ -293,16 +296,60 @@ static enum err read_passwords(struct generation *generation, struct buf *errors
 	return err;
 }
 
+static enum err read_authority(struct generation *generation, const struct config_listen *listen,
+			       struct buf *errors)
+{
+	struct authorities *authorities = &generation->authorities[generation->authorities_count];
+	struct tls_authorities *tried = NULL;
+	char what[300], why[TLS_WHY_MAX];
+	enum err err;
+
+	snprintf(what, sizeof(what), "listen \"%s\": client_ca", listen->name);
+	err = read_source(generation, what, listen->client_ca, CERTIFICATE_MAX,
+			  &authorities->certificates, errors);
+	if (err != ERR_OK)
+		return err;
+	authorities->listener = listen->name;
+	generation->authorities_count++;
+	err = tls_authorities_new(secret_value(&authorities->certificates), &tried, why);
+	if (err != ERR_OK)
+		complain(errors, "%s: %s: %s", what, listen->client_ca, why);
+	else
+		tls_authorities_free(&tried);
+	return err;
+}
+
+static enum err read_authorities(struct generation *generation, struct buf *errors)
+{
+	const struct config *config = generation->config;
+	enum err err = ERR_OK;
+
+	generation->authorities =
+		mem_array(config->listen_count + 1, sizeof(*generation->authorities));
+	for (size_t i = 0; i < config->listen_count; i++) {
+		enum err one = config->listens[i].client_ca == NULL
+				       ? ERR_OK
+				       : read_authority(generation, &config->listens[i], errors);
+
+		if (err == ERR_OK)
+			err = one;
+	}
+	return err;
+}
+
 enum err generation_fill(struct generation *generation, const struct generation *before,
 			 struct buf *errors)
 {
 	enum err listeners = listeners_bind(generation, before, errors);
 	enum err identity = read_identities(generation, errors);
+	enum err authorities = read_authorities(generation, errors);
 	enum err passwords = read_passwords(generation, errors);
 
 	if (listeners != ERR_OK)
 		return listeners;
-	return identity != ERR_OK ? identity : passwords;
+	if (identity != ERR_OK)
+		return identity;
+	return authorities != ERR_OK ? authorities : passwords;
 }
 
 bool generation_files_changed(const struct generation *generation)

@@ -31,6 +31,11 @@ struct identity {
 	struct secret certificate, key; /* PEM; key empty: it is in certificate */
 };
 
+struct authorities {
+	const char *listener;
+	struct secret certificates; /* PEM */
+};
+
 struct source { /* a file that is read again when it changes */
 	const char *path;
 	struct os_stamp stamp;
@@ -45,6 +50,8 @@ struct generation {
 	struct identities files;     /* where the identities come from */
 	struct identity *identities; /* those that can be used; the server's own first */
 	size_t identity_count;       /* 0: no listener uses TLS */
+	struct authorities *authorities; /* of listeners that ask clients for certificates */
+	size_t authorities_count;
 	struct password *passwords;
 	size_t password_count;
 	struct source *sources;

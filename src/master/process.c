@@ -118,6 +118,14 @@ static void send_secrets(struct process *process, const struct generation *gener
 
 		(void)channel_send(process->channel, IPC_IDENTITY, &msg);
 	}
+	for (size_t i = 0; process->node->gets & GETS_IDENTITY && i < generation->authorities_count;
+	     i++) {
+		struct msg_authorities msg = {
+			generation->number, slice_str(generation->authorities[i].listener),
+			secret_value(&generation->authorities[i].certificates)};
+
+		(void)channel_send(process->channel, IPC_AUTHORITIES, &msg);
+	}
 	if (!(process->node->gets & GETS_SECRETS))
 		return;
 	for (size_t i = 0; i < generation->password_count; i++) {

@@ -93,6 +93,7 @@ void front_drop(struct front **front)
 	mem_free(f->qualify);
 	networks_free(&f->tls_legacy_from);
 	networks_free(&f->clear_auth_from);
+	tls_authorities_free(&f->authorities);
 	mem_free(f);
 }
 
@@ -354,6 +355,27 @@ enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity 
 	}
 	tls_context_free(&acceptor->next.tls);
 	acceptor->next.tls = context;
+	return ERR_OK;
+}
+
+enum err acceptor_authorities(struct acceptor *acceptor, const struct msg_authorities *msg,
+			      char *why)
+{
+	struct tls_authorities *authorities;
+	char words[TLS_WHY_MAX];
+	struct door *door;
+	enum err err = tls_authorities_new(msg->certificates, &authorities, words);
+
+	if (err != ERR_OK) {
+		snprintf(why, 512, "listen \"%.*s\": client_ca: %s", SLICE_ARG(msg->listener),
+			 words);
+		return err;
+	}
+	DL_FOREACH (acceptor->next.doors, door)
+		if (slice_is(msg->listener, door->front->listener) &&
+		    door->front->authorities == NULL)
+			door->front->authorities = tls_authorities_hold(authorities);
+	tls_authorities_free(&authorities);
 	return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "tls/tls.h"
 
 struct acceptor;
+struct msg_authorities;
 struct msg_identity;
 struct msg_listener;
 struct smtpd;
@@ -23,6 +24,7 @@ struct front {
 	enum tls_version tls_oldest;
 	enum tls_version tls_legacy_oldest; /* for clients of tls_legacy_from */
 	struct strings tls_legacy_from;
+	struct tls_authorities *authorities; /* of clients' certificates; NULL: none is asked for */
 	bool etrn;
 	bool auth_equals;
 	struct strings clear_auth_from; /* networks */
@@ -39,6 +41,9 @@ void acceptor_free(struct acceptor **acceptor);
 void acceptor_listener(struct acceptor *acceptor, const struct msg_listener *msg, int fd);
 /* The certificate to use from the next commit on. why: 512 bytes. */
 enum err acceptor_identity(struct acceptor *acceptor, const struct msg_identity *msg, char *why);
+/* Who vouches for clients of a listener of the configuration that is being prepared. why: as above. */
+enum err acceptor_authorities(struct acceptor *acceptor, const struct msg_authorities *msg,
+			      char *why);
 void acceptor_commit(struct acceptor *acceptor);
 void acceptor_rollback(struct acceptor *acceptor);
 /* Whether connections are taken now. */

@@ -435,12 +435,25 @@ uint64_t auth_link_standing_grant(const struct auth_link *link)
 	return link->standing_grant;
 }
 
+/* What the client's certificate is made out to. */
+static void list_names(const struct stream *stream, struct ipc_list_builder *list_out)
+{
+	struct tls_client_names names;
+
+	stream_client_names(stream, &names);
+	ipc_list_begin(list_out, 16384);
+	for (size_t i = 0; i < names.count; i++)
+		(void)ipc_list_add(list_out, IPC_REC_certificate_name,
+				   &(struct rec_certificate_name){slice_str(names.items[i])});
+}
+
 void auth_link_start(struct auth_link *link, struct session *session,
 		     const struct smtp_server_event *event)
 {
 	unsigned char exporter[TLS_BINDING_MAX], unique[TLS_BINDING_MAX];
 	const struct stream *stream = session->stream;
-	const struct msg_auth_start msg = {
+	struct ipc_list_builder names;
+	struct msg_auth_start msg = {
 		.session = session->id,
 		.listener = slice_str(session->front->listener),
 		.client = slice_str(session->client),
@@ -454,10 +467,13 @@ void auth_link_start(struct auth_link *link, struct session *session,
 		.unique = slice_of(unique, stream_binding(stream, TLS_BINDING_UNIQUE, unique)),
 	};
 
+	list_names(stream, &names);
+	msg.certificate = ipc_list_view(&names);
 	session->auth_pending = true;
 	snprintf(session->mechanism, sizeof(session->mechanism), "%s", event->mechanism);
 	if (!auth_link_ready(link) || channel_send(link->channel, IPC_AUTH_START, &msg) != ERR_OK)
 		fail_for_now(session, "the auth process is not there");
+	ipc_list_release(&names);
 }
 
 void auth_link_token(struct auth_link *link, struct session *session, struct slice token)

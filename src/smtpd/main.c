@@ -112,6 +112,13 @@ static void listener(struct child *child, const struct msg_listener *msg, int fd
 	acceptor_listener(smtpd->acceptor, msg, fd);
 }
 
+static enum err authorities(struct child *child, const struct msg_authorities *msg, char *why)
+{
+	struct smtpd *smtpd = child_data(child);
+
+	return acceptor_authorities(smtpd->acceptor, msg, why);
+}
+
 static enum err identity(struct child *child, const struct msg_identity *msg, char *why)
 {
 	struct smtpd *smtpd = child_data(child);
@@ -241,6 +248,7 @@ int main(int argc, char **argv)
 		.empty_root = true,
 		.listener = listener,
 		.identity = identity,
+		.authorities = authorities,
 		.shutdown = shut_down,
 	};
 

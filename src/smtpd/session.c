@@ -97,13 +97,18 @@ static uint64_t size_to_come(const struct session *session)
 static unsigned traits_of(const struct session *session)
 {
 	unsigned char binding[TLS_BINDING_MAX];
+	struct tls_client_names names;
+	unsigned traits = IPC_TRAIT_TLS;
 
 	if (!stream_is_tls(session->stream))
 		return 0;
-	if (stream_binding(session->stream, TLS_BINDING_EXPORTER, binding) == 0 &&
-	    stream_binding(session->stream, TLS_BINDING_UNIQUE, binding) == 0)
-		return IPC_TRAIT_TLS;
-	return IPC_TRAIT_TLS | IPC_TRAIT_BINDING;
+	if (stream_binding(session->stream, TLS_BINDING_EXPORTER, binding) != 0 ||
+	    stream_binding(session->stream, TLS_BINDING_UNIQUE, binding) != 0)
+		traits |= IPC_TRAIT_BINDING;
+	stream_client_names(session->stream, &names);
+	if (names.count > 0)
+		traits |= IPC_TRAIT_CERTIFICATE;
+	return traits;
 }
 
 void session_options(const struct session *session, struct smtp_server_options *options_out)

@@ -79,7 +79,9 @@ void session_begin_tls(struct session *session)
 	session_set_deadline(session, session->smtpd->config->timeouts.handshake);
 	if (context == NULL || stream_start_tls(session->stream, context, NULL) != ERR_OK ||
 	    stream_allow(session->stream, front_tls_oldest(session->front, session->client)) !=
-		    ERR_OK) {
+		    ERR_OK ||
+	    (session->front->authorities != NULL &&
+	     stream_ask_certificate(session->stream, session->front->authorities) != ERR_OK)) {
 		session_log_end(session, "TLS could not be started");
 		session_end(session);
 		return;

@@ -123,7 +123,7 @@ static void expect_offers(struct ipc_list offers)
 					     ? "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"
 					     : "PLAIN LOGIN SCRAM-SHA-256"));
 	}
-	assert_int_equal(seen, 3);
+	assert_int_equal(seen, 5);
 }
 
 void start_smtpd(int index)

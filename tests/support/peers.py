@@ -57,13 +57,13 @@ def _apt(folder, *options):
         capture_output=True, text=True, check=False)
 
 
-def _download(folder):
-    done = _apt(folder, *PACKAGES)
+def _download(folder, packages):
+    done = _apt(folder, *packages)
     if done.returncode != 0:  # the package lists may be missing or older than the archive
         subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)
-        done = _apt(folder, *PACKAGES)
+        done = _apt(folder, *packages)
     if done.returncode != 0:
-        raise Unavailable(f"apt-get cannot download {' '.join(PACKAGES)}: {done.stderr.strip()[-500:]}")
+        raise Unavailable(f"apt-get cannot download {' '.join(packages)}: {done.stderr.strip()[-500:]}")
 
 
 def _unpack(root, packages):
@@ -92,21 +92,25 @@ def _furnish(root):
     (root / "peers").mkdir()
 
 
-def root_folder():
-    """The root folder, unpacked on first use. Several test runs at once wait for each other."""
+def root_folder(name="", packages=tuple(PACKAGES)):
+    """The root folder, unpacked on first use. Several test runs at once wait for each other.
+
+    name: of another root, for packages that few tests need.
+    """
     if os.geteuid() != 0:
         raise Unavailable("unpacked servers run in a root folder of their own (chroot): needs root")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    root, mark = FOLDER / "root", FOLDER / "done"
-    wanted = LAYOUT + " " + " ".join(PACKAGES)
-    with open(FOLDER / "lock", "w", encoding="ascii") as lock:
+    folder = FOLDER / name
+    folder.mkdir(parents=True, exist_ok=True)
+    root, mark = folder / "root", folder / "done"
+    wanted = LAYOUT + " " + " ".join(packages)
+    with open(folder / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if mark.exists() and mark.read_text() == wanted:
             return root
         mark.unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
-        _download(FOLDER)
-        _unpack(root, sorted((FOLDER / "archives").glob("*.deb")))
+        _download(folder, packages)
+        _unpack(root, sorted((folder / "archives").glob("*.deb")))
         _furnish(root)
         mark.write_text(wanted)
     return root

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logins by a client's certificate (EXTERNAL), over real TLS, with certificates that openssl made."""
+import base64
+import smtplib
+import ssl
+
+import pytest
+from support import mail
+from support.postern import CONF, Postern, certificate
+from support.process import run, wait_for
+
+LISTEN = CONF.replace('listen "submissions" {{', 'listen "submissions" {{ client_ca = "{folder}/ca.pem" ')
+
+
+class Authority:
+    """A CA, and what it signs."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name = folder, name
+        self.openssl("req", "-x509", *KEY, "-days", "2", "-subj", f"/CN={name}", "-keyout", self.file("key"),
+                     "-out", self.file("pem"))
+
+    def file(self, suffix, name=""):
+        return self.folder / f"{name or self.name}.{suffix}"
+
+    @staticmethod
+    def openssl(*arguments):
+        run(["openssl", *arguments], check=True)
+
+    def sign(self, name, san, days=2, usage="clientAuth"):
+        """Certificate and key in one file."""
+        extensions = self.file("ext", name)
+        extensions.write_text((f"subjectAltName={san}\n" if san else "") + f"extendedKeyUsage={usage}\n")
+        self.openssl("req", "-new", *KEY, "-subj", f"/CN={name}/emailAddress=alice@example.org",
+                     "-keyout", self.file("key", name), "-out", self.file("csr", name))
+        self.openssl("x509", "-req", "-in", self.file("csr", name), "-CA", self.file("pem"), "-CAkey",
+                     self.file("key"), "-CAcreateserial", "-days", str(days), "-extfile", extensions,
+                     "-out", self.file("pem", name))
+        both = self.file("both", name)
+        both.write_text(self.file("pem", name).read_text() + self.file("key", name).read_text())
+        return both
+
+
+KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+
+@pytest.fixture(scope="module")
+def server():
+    postern = Postern(conf=LISTEN, accounts=("alice", "bob"))
+    postern.ca = Authority(postern.folder, "ca")
+    postern.other = Authority(postern.folder, "other")
+    postern.own()
+    with postern:
+        yield postern
+
+
+def connected(server, file=None, version=None, port=None, name="localhost"):
+    context = server.context()
+    if file:
+        context.load_cert_chain(file)
+    if version:
+        context.maximum_version = version
+    client = smtplib.SMTP_SSL("127.0.0.1", port or server.submissions, timeout=60, context=context)
+    client.ehlo()
+    return client
+
+
+def offered(client):
+    return client.esmtp_features["auth"].split()
+
+
+def external(client, authzid=""):
+    return client.docmd("AUTH", f"EXTERNAL {base64.b64encode(authzid.encode()).decode() or '='}")[0]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_login(server, version):
+    file = server.ca.sign("alice", "email:alice@example.org")
+    for authzid in ["", "alice", "Alice@Example.org"]:
+        with connected(server, file, version) as client:
+            assert "EXTERNAL" in offered(client)
+            assert external(client, authzid) == 235
+            assert client.sendmail("alice@example.org", ["bob@sink.example"], mail.message("By certificate")) == {}
+            assert client.docmd("MAIL", "FROM:<bob@example.org>")[0] == 553
+    assert server.events("login", mech="EXTERNAL", account="alice")
+    with connected(server, file, version) as client:  # in two steps
+        assert client.docmd("AUTH", "EXTERNAL")[0] == 334
+        assert client.docmd("")[0] == 235
+
+
+def test_curl(server):
+    file, known = server.ca.sign("alice", "email:alice@example.org"), len(server.captured())
+    message = server.folder / "message"
+    message.write_bytes(mail.message("By curl"))
+    run(["curl", "--silent", "--show-error", "--url", f"smtps://127.0.0.1:{server.submissions}", "--cacert",
+         server.folder / "cert.pem", "--cert", file, "--user", "alice:", "--login-options", "AUTH=EXTERNAL",
+         "--mail-from", "alice@example.org", "--mail-rcpt", "bob@sink.example", "--upload-file", message], check=True)
+    server.wait_captured(known + 1)
+    assert server.events("login")[-1]["mech"] == "EXTERNAL"
+
+
+def test_c3_only_who_is_in_it(server):
+    file = server.ca.sign("alice", "email:alice@example.org")
+    with connected(server, file) as client:
+        for authzid in ["bob", "bob@example.org", "alice@elsewhere.example", "alice#key", "root", "*"]:
+            assert external(client, authzid) == 535
+        assert client.docmd("MAIL", "FROM:<alice@example.org>")[0] == 530
+    several = server.ca.sign("several", "email:alice@example.org,email:bob@example.org")
+    with connected(server, several) as client:
+        assert external(client) == 535  # who?
+        assert external(client, "carol") == 535
+        assert external(client, "bob") == 235
+    assert server.events("login-failed", reason="certificate-of-several-accounts")
+
+
+def test_c5_only_with_a_valid_certificate(server):
+    """No other is offered EXTERNAL, nor can use it; all may log in with a password."""
+    files = [
+        None,
+        server.other.sign("stranger", "email:alice@example.org"),
+        server.ca.sign("server-only", "email:alice@example.org", usage="serverAuth"),
+        server.ca.sign("no-san", ""),  # the address in its subject does not count
+        server.ca.sign("host", "DNS:alice.example.org,URI:mailto:alice@example.org"),
+        server.ca.sign("gone", "email:alice@example.org", days=-1),
+    ]
+    own = certificate(server.folder / "self")
+    (own / "both").write_text((own / "cert.pem").read_text() + (own / "key.pem").read_text())
+    for file in [*files, own / "both"]:
+        with connected(server, file) as client:
+            assert "EXTERNAL" not in offered(client) and "PLAIN" in offered(client), file
+            assert external(client) == 504
+    with connected(server, files[0]) as client:
+        client.login("alice", "correct horse battery")
+    nobody = server.ca.sign("nobody", "email:nobody@example.org")
+    with connected(server, nobody) as client:
+        assert external(client) == 535
+    strange = server.ca.sign("strange", "email:al*ce@example.org")
+    with connected(server, strange) as client:
+        assert external(client) == 535
+    with smtplib.SMTP("127.0.0.1", server.submission, timeout=60) as client:  # it asks for none
+        context = server.context()
+        context.load_cert_chain(server.ca.sign("alice", "email:alice@example.org"))
+        client.starttls(context=context)
+        client.ehlo()
+        assert "EXTERNAL" not in offered(client)
+
+
+def test_a_disabled_account(server):
+    file = server.ca.sign("bob", "email:bob@example.org")
+    with connected(server, file) as client:
+        assert external(client) == 235
+        server.command("user", "disable", "bob", check=True)
+        assert client.docmd("MAIL", "FROM:<bob@example.org>")[0] == 421
+    with connected(server, file) as client:
+        assert external(client) == 535
+    server.command("user", "enable", "bob", check=True)
+    assert server.events("login-failed", mech="EXTERNAL", reason="disabled")
+
+
+def test_no_ticket_brings_it_back(server):
+    """A session that another authority's certificate began is not resumed."""
+    context = server.context()
+    context.load_cert_chain(server.ca.sign("alice", "email:alice@example.org"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, timeout=60, context=context) as client:
+        client.ehlo()
+        session = client.sock.session
+    assert session is None or not session.has_ticket
+
+
+def test_configuration(server):
+    text = server.conf.read_text()
+    for change, words in [(("ca.pem", "nothing.pem"), "client_ca"), (("ca.pem", "ca.key"), "no certificate")]:
+        server.conf.write_text(text.replace(*change))
+        done = server.command("reload")
+        assert done.returncode != 0 and words in done.stderr, done.stderr
+    server.conf.write_text(text.replace('tls = "implicit"', 'tls = "none"'))
+    assert "client_ca is of no use" in server.command("check").stderr
+    server.conf.write_text(text.replace(f'client_ca = "{server.folder}/ca.pem"', 'mechanisms = { EXTERNAL }'))
+    assert "EXTERNAL needs client_ca" in server.command("check").stderr
+    server.conf.write_text(text.replace("/ca.pem", "/other.pem"))
+    server.command("reload", check=True)
+
+    def strangers_are_welcome():
+        with connected(server, server.folder / "stranger.both") as client:
+            return "EXTERNAL" in offered(client)
+    wait_for(strangers_are_welcome, "the other authority")
+    server.conf.write_text(text)
+    server.command("reload", check=True)
