@@ -203,6 +203,8 @@ static enum err on_auth(void *arg, struct channel *channel, uint16_t type, struc
 	HOLDS(ipc_decode(type, payload, &msg) == ERR_OK);
 	switch (type) {
 	case IPC_AUTH_START:
+		/* What binds to TLS comes with TLS, and of TLS 1.3, which clients here speak. */
+		HOLDS((msg.start.exporter.len != 0) == msg.start.tls && msg.start.unique.len == 0);
 		the_world.session = msg.start.session;
 		note_secret(msg.start.token);
 		answer_login(next_of(&backend.auth_plan, 'o'));
@@ -248,8 +250,9 @@ static void make_offers(struct ipc_list_builder *offers_out)
 	ipc_list_begin(offers_out, 65536);
 	for (size_t i = 0; i < config->listen_count; i++) {
 		for (unsigned traits = 0; traits <= IPC_TRAIT_ALL; traits++) {
-			const struct rec_offer offer = {slice_str(config->listens[i].name),
-							(uint8_t)traits, SLICE_LIT("PLAIN LOGIN")};
+			const struct rec_offer offer = {
+				slice_str(config->listens[i].name), (uint8_t)traits,
+				SLICE_LIT("SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN")};
 
 			HOLDS(ipc_list_add(offers_out, IPC_REC_offer, &offer) == ERR_OK);
 		}
