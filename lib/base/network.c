@@ -25,8 +25,7 @@ static enum err read_address(struct slice text, uint8_t bytes_out[16], bool *ipv
 	return ERR_OK;
 }
 
-/* Clears what is behind the network's bits; false: nothing was set there. */
-static bool cut(struct network *network)
+bool network_cut(struct network *network)
 {
 	bool any = false;
 
@@ -64,7 +63,7 @@ enum err network_read(struct slice text, struct network *network_out)
 
 	if (err != ERR_OK)
 		return err;
-	if (cut(&network))
+	if (network_cut(&network))
 		return ERR_RANGE;
 	*network_out = network;
 	return ERR_OK;
@@ -77,22 +76,30 @@ unsigned network_bits(const struct network *network, bool *ipv4_out)
 	return *ipv4_out ? network->bits - (unsigned)MAPPED_BITS : network->bits;
 }
 
+void network_print(const struct network *network, char text_out[NETWORK_TEXT_MAX])
+{
+	char address[INET6_ADDRSTRLEN] = "";
+	bool ipv4;
+	unsigned bits = network_bits(network, &ipv4);
+
+	/* Cannot fail: the family is known and there is room. */
+	(void)inet_ntop(ipv4 ? AF_INET : AF_INET6, network->bytes + (ipv4 ? 12 : 0), address,
+			sizeof(address));
+	if (network->bits == ALL_BITS)
+		snprintf(text_out, NETWORK_TEXT_MAX, "%s", address);
+	else
+		snprintf(text_out, NETWORK_TEXT_MAX, "%s/%u", address, bits);
+}
+
 enum err network_correct(struct slice text, char text_out[NETWORK_TEXT_MAX])
 {
-	char address[INET6_ADDRSTRLEN];
 	struct network network;
 	enum err err = read_uncut(text, &network);
-	unsigned bits;
-	bool ipv4;
 
 	if (err != ERR_OK)
 		return err;
-	(void)cut(&network);
-	bits = network_bits(&network, &ipv4);
-	if (inet_ntop(ipv4 ? AF_INET : AF_INET6, network.bytes + (ipv4 ? 12 : 0), address,
-		      sizeof(address)) == NULL)
-		return ERR_SYNTAX;
-	snprintf(text_out, NETWORK_TEXT_MAX, "%s/%u", address, bits);
+	(void)network_cut(&network);
+	network_print(&network, text_out);
 	return ERR_OK;
 }
 
@@ -110,6 +117,6 @@ bool network_has(const struct network *network, struct slice address)
 	if (ipv4 != other_ipv4)
 		return false;
 	other.bits = network->bits;
-	(void)cut(&other);
+	(void)network_cut(&other);
 	return memcmp(other.bytes, network->bytes, sizeof(other.bytes)) == 0;
 }

@@ -21,6 +21,10 @@ enum err network_read(struct slice text, struct network *network_out);
 /* The network that an address with /bits lies in, for who wrote 192.0.2.7/24. ERR_SYNTAX as above.
  */
 enum err network_correct(struct slice text, char text_out[NETWORK_TEXT_MAX]);
+/* Clears what is behind the network's bits; false: nothing was set there. */
+bool network_cut(struct network *network);
+/* As it is read: without /bits if it is a single address. */
+void network_print(const struct network *network, char text_out[NETWORK_TEXT_MAX]);
 /* address: numeric, without port; a zone behind it (fe80::1%eth0) is not looked at. */
 bool network_has(const struct network *network, struct slice address);
 /* Bits of the network in its own family: 24 of 192.0.2.0/24; *ipv4_out says which family. */

@@ -44,8 +44,8 @@ struct config_listen {
 	enum tls_min tls_min;
 	struct strings tls_legacy_from; /* networks that may go down to tls_legacy_min */
 	enum tls_legacy tls_legacy_min;
-	bool etrn;        /* ETRN for those who are logged in */
-	bool auth_equals; /* EHLO also says "AUTH=" */
+	bool etrn;                      /* ETRN for those who are logged in */
+	bool auth_equals;               /* EHLO also says "AUTH=" */
 	struct strings mechanisms;      /* for logins; empty: those of auth */
 	char *client_ca; /* PEM of who vouches for clients' certificates; NULL: none is asked for */
 	struct strings clear_auth_from; /* networks that may log in without TLS */
@@ -75,13 +75,13 @@ struct config_submission { /* mail of accounts */
 };
 
 struct config_limits {
-	uint64_t message_size;               /* bytes */
-	uint32_t recipients;                 /* per message */
-	uint32_t sessions;                   /* in total */
-	uint32_t sessions_per_source;        /* IPv4 address or IPv6 /64; 0: a quarter of sessions */
-	uint32_t sessions_per_account;       /* 0: any number */
-	uint32_t sessions_reserve;           /* percent, for who is logged in */
-	uint32_t connection_rate;            /* per second in total; 0: any */
+	uint64_t message_size;         /* bytes */
+	uint32_t recipients;           /* per message */
+	uint32_t sessions;             /* in total */
+	uint32_t sessions_per_source;  /* IPv4 address or IPv6 /64; 0: a quarter of sessions */
+	uint32_t sessions_per_account; /* 0: any number */
+	uint32_t sessions_reserve;     /* percent, for who is logged in */
+	uint32_t connection_rate;      /* per second in total; 0: any */
 	uint32_t connection_rate_per_source; /* 0: any */
 	uint32_t bad_recipients;             /* per session, then RCPT slows down; 0: never */
 	uint64_t min_rate;                   /* bytes per second within a body; 0: any */
@@ -91,8 +91,8 @@ struct config_limits {
 	uint32_t inode_reserve;              /* the same for inodes */
 	uint64_t memory_reserve;             /* the same for memory that can be had */
 	uint32_t refuse_load;                /* load above which connections get 421: config_load */
-	uint32_t queue_load;                 /* load above which no delivery is started: config_load */
-	uint64_t future_release;             /* ms that a message may be held back at most */
+	uint32_t queue_load;     /* load above which no delivery is started: config_load */
+	uint64_t future_release; /* ms that a message may be held back at most */
 	enum long_lines long_lines;
 	enum bare_newline bare_newline;
 };
@@ -131,16 +131,19 @@ struct config_delivery {
 };
 
 struct config_auth {
-	uint32_t iterations; /* PBKDF2 rounds of a new verifier */
-	uint32_t workers;    /* threads that verify; 0: one per core */
-	uint32_t waiting;    /* logins that may wait for one, then 454 */
-	uint64_t cache;      /* ms that a proven password is remembered; 0: never */
+	uint32_t iterations;       /* PBKDF2 rounds of a new verifier */
+	uint32_t workers;          /* threads that verify; 0: one per core */
+	uint32_t waiting;          /* logins that may wait for one, then 454 */
+	uint64_t cache;            /* ms that a proven password is remembered; 0: never */
 	struct strings mechanisms; /* to offer, in this order; empty: what all accounts can use */
 	char *keytab;              /* Kerberos keys of ours; NULL: no GSSAPI */
+	uint32_t block_after;      /* failures of a source; 0: never */
+	uint64_t block_time;       /* ms of the first block */
+	struct strings never_block;
 };
 
 struct config_certificate {
-	char *name; /* for messages; which client gets it hangs on the names within */
+	char *name;        /* for messages; which client gets it hangs on the names within */
 	char *certificate; /* as in struct config_tls */
 	char *key;         /* NULL: it lies in certificate */
 };
@@ -148,7 +151,7 @@ struct config_certificate {
 struct config_tls {
 	char *certificate; /* PEM chain; the key may follow in it */
 	char *key;
-	char *folder;      /* of further ones, as certbot keeps them; NULL: none */
+	char *folder; /* of further ones, as certbot keeps them; NULL: none */
 	bool min_1_3; /* "1.2" or "1.3" */
 };
 
@@ -177,7 +180,7 @@ struct config {
 	struct config_auth auth;
 	enum log_format log_format;
 	enum log_target log_target;
-	bool reverse_lookup; /* of clients, for the log */
+	bool reverse_lookup;   /* of clients, for the log */
 	struct places *places; /* where its files say what (places.h); NULL: it came from none */
 };
 

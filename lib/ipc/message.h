@@ -222,6 +222,12 @@ enum ipc_op {
 	IPC_OP_QUEUE_HOLD,
 	IPC_OP_QUEUE_RELEASE,
 	IPC_OP_QUEUE_DROP,
+	/*
+	 * auth. BLOCKED: a row for each: source (network, "" strangers), account ("" all), since,
+	 * until, failures, reason. UNBLOCK: subject is an address, a network or a login name.
+	 */
+	IPC_OP_AUTH_BLOCKED = 50,
+	IPC_OP_AUTH_UNBLOCK,
 	IPC_OP_TLS_SHOW = 60,      /* master. A row per certificate */
 	IPC_OP_ROUTE_EXPLAIN = 80, /* relay. subject: a recipient */
 };

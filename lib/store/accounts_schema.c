@@ -94,8 +94,17 @@ static const char TO_3[] = "ALTER TABLE account ADD COLUMN source TEXT NOT NULL 
 			   " PRIMARY KEY (account, key)) STRICT, WITHOUT ROWID;"
 			   "PRAGMA user_version = 3;";
 
+/* source: 16 bytes, an IPv4 address mapped into IPv6, or the /64 of an IPv6 address. */
+static const char TO_4[] = "CREATE TABLE seen ("
+			   " account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+			   " source BLOB NOT NULL CHECK (length(source) = 16),"
+			   " first INTEGER NOT NULL,"
+			   " last INTEGER NOT NULL,"
+			   " PRIMARY KEY (account, source)) STRICT, WITHOUT ROWID;"
+			   "PRAGMA user_version = 4;";
+
 /* STEPS[n] takes a store of version n + 1 to the next. */
-static const char *const STEPS[] = {TO_2, TO_3};
+static const char *const STEPS[] = {TO_2, TO_3, TO_4};
 enum { SCHEMA_VERSION = 1 + sizeof(STEPS) / sizeof(STEPS[0]) };
 
 enum err accounts_execute(struct accounts *accounts, const char *sql)

@@ -7,7 +7,9 @@
 
 #include "auth.h"
 #include "base/mem.h"
+#include "blocked.h"
 #include "config/config.h"
+#include "defence.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "limits.h"
@@ -156,7 +158,9 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	struct auth *auth = admin->auth;
 	struct ipc_list_builder row;
 	struct msg_op_row msg = {.id = operation->id};
+	struct defence_counts defence;
 
+	defence_count(auth->defence, &defence);
 	ipc_list_begin(&row, OPERATION_ROW_MAX);
 	(void)ipc_list_add(
 		&row, IPC_REC_field,
@@ -168,6 +172,9 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	add_number(&row, "logins_from_cache", auth->counts.cached);
 	add_number(&row, "logins_failed", auth->counts.failures);
 	add_number(&row, "logins_unavailable", auth->counts.unavailable);
+	add_number(&row, "logins_blocked", defence.blocked);
+	add_number(&row, "logins_held", defence.held);
+	add_number(&row, "sources_blocked", defence.sources);
 	add_number(&row, "logins_waiting", verify_waiting(auth->verify));
 	add_number(&row, "accounts_cached", rows_count(auth->rows));
 	add_number(&row, "passwords_cached", proven_count(auth->proven));
@@ -227,11 +234,33 @@ static void done(void *arg)
 	operation_free(&operation);
 }
 
+struct blocked_rows {
+	struct admin *admin;
+	uint64_t id;
+};
+
+static void send_blocked(void *arg, struct ipc_list fields)
+{
+	const struct blocked_rows *rows = arg;
+	struct msg_op_row msg = {.id = rows->id, .fields = fields};
+
+	tell(rows->admin, IPC_OP_ROW, &msg);
+}
+
 static enum err on_op(struct admin *admin, const struct msg_op *msg)
 {
 	const struct config *config = auth_config(admin->auth);
-	struct operation *operation = operation_new(msg);
+	struct operation *operation;
+	char text[BLOCKED_TEXT];
 
+	if (blocked_is(msg->op)) { /* it is in memory */
+		bool ok = blocked_run(admin->auth->defence, msg, send_blocked,
+				      &(struct blocked_rows){admin, msg->id}, text);
+
+		send_end(admin, msg->id, !ok, text);
+		return ERR_OK;
+	}
+	operation = operation_new(msg);
 	operation->owner = admin;
 	operation->serial = admin->serial;
 	operation->iterations = config->auth.iterations;

@@ -9,6 +9,7 @@
  *	mechanism.c  the SASL exchange, without I/O; its mechanisms are sasl_*.c
  *	offer.c      which mechanisms are offered to whom
  *	verify.c     names and passwords against the store, on threads
+ *	defence.c    who has failed too often; sightings.c keeps from where accounts log in
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	usage.c      what accounts were used for  senders.c what they may send as
  *	grants.c     what smtpd may do, held by queue
@@ -29,6 +30,7 @@
 struct admin;
 struct child;
 struct config;
+struct defence;
 struct door;
 struct front;
 struct grants;
@@ -44,6 +46,8 @@ enum {
 	/* Accounts and proven passwords in memory: about 600 and 120 bytes each. */
 	AUTH_ROWS_MAX = 32768,
 	AUTH_PROVEN_MAX = 32768,
+	/* Sources from which accounts have logged in: about 250 bytes each. */
+	AUTH_KNOWN_MAX = 131072,
 };
 
 struct auth_counts { /* since the start */
@@ -59,6 +63,7 @@ struct auth {
 	struct verify *verify;
 	struct rows *rows;
 	struct proven *proven;
+	struct defence *defence;
 	struct door *door;
 	struct grants *grants;
 	struct admin *admin;

@@ -29,6 +29,7 @@ struct guest {
 	uint64_t id;
 	struct front *front;
 	struct visitor *visitor;
+	uint32_t login_failures;
 };
 
 struct door {
@@ -279,6 +280,21 @@ void door_logged_in(struct front *front, uint64_t session)
 
 	if (guest != NULL)
 		visitor_logged_in(guest->visitor);
+}
+
+void door_login_failed(struct front *front, uint64_t session)
+{
+	struct guest *guest = find(front, session);
+
+	if (guest != NULL)
+		guest->login_failures++;
+}
+
+uint32_t door_login_failures(struct front *front, uint64_t session)
+{
+	const struct guest *guest = find(front, session);
+
+	return guest != NULL ? guest->login_failures : 0;
 }
 
 void door_drop_front(struct front *front)

@@ -27,6 +27,9 @@ enum err door_left(struct front *front, const struct msg_left *msg);
 enum err door_struck(struct front *front, const struct msg_struck *msg);
 /* The session of this number is logged in now. */
 void door_logged_in(struct front *front, uint64_t session);
+/* A login of the session failed; how many have. */
+void door_login_failed(struct front *front, uint64_t session);
+uint32_t door_login_failures(struct front *front, uint64_t session);
 void door_drop_front(struct front *front);
 
 /* For the operator (limits.c). */

@@ -5,6 +5,7 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "door.h"
 #include "front.h"
 #include "login_internal.h"
 #include "mechanism.h"
@@ -127,6 +128,10 @@ enum err login_start(struct front *front, const struct msg_auth_start *msg)
 		login_refuse(front, msg->session, &LOGIN_NEEDS_TLS, NOBODY, "no-tls");
 		return ERR_OK;
 	}
+	if (door_login_failures(front, msg->session) >= DEFENCE_SESSION_FAILURES) {
+		login_refuse(front, msg->session, &LOGIN_ENOUGH, NOBODY, "failures-on-connection");
+		return ERR_OK;
+	}
 	if (listen == NULL || HASH_COUNT(front->logins) >= FRONT_LOGINS_MAX) {
 		login_refuse(front, msg->session, &LOGIN_UNAVAILABLE, NOBODY,
 			     listen == NULL ? "listener-gone" : "too-many-logins");
@@ -142,6 +147,7 @@ enum err login_start(struct front *front, const struct msg_auth_start *msg)
 	login->exchange = exchange;
 	(void)slice_copy(msg->client, login->client, sizeof(login->client));
 	HASH_ADD(hh, front->logins, session, sizeof(login->session), login);
+	defence_begin(login, msg->client);
 	step(login, msg->has_token, msg->token);
 	return ERR_OK;
 }
@@ -166,8 +172,12 @@ enum err login_cancel(struct front *front, const struct msg_auth_cancel *msg)
 {
 	struct login *login = find(front, msg->session);
 
-	if (login != NULL) /* else our answer crossed it */
-		login_free(login);
+	if (login == NULL) /* our answer crossed it */
+		return ERR_OK;
+	/* Who leaves before he hears whether it was right has tried it all the same. */
+	if (login->state == LOGIN_VERIFYING && login->question == LOGIN_PASSWORD)
+		(void)defence_failed(login, "client-left");
+	login_free(login);
 	return ERR_OK;
 }
 

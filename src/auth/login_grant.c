@@ -24,12 +24,16 @@ static const struct login_refusal TOO_MANY = {
 const struct login_refusal LOGIN_NEEDS_TLS = {538, "5.7.11",
 					      "Encryption required for requested authentication "
 					      "mechanism"};
+/* Of one connection: it may come again, and is then looked at by what it did before. */
+const struct login_refusal LOGIN_ENOUGH = {
+	421, "4.7.0", "Too many failed logins on this connection; check name and password"};
 const struct login_refusal LOGIN_UNKNOWN = {504, "5.5.4", "Unrecognized authentication mechanism"};
 
 void login_free(struct login *login)
 {
 	HASH_DEL(login->front->logins, login);
 	exchange_free(&login->exchange);
+	defence_release(login);
 	if (login->job != NULL)
 		login->job->arg = NULL; /* freed when its thread is done with it */
 	grants_end(login->front->auth->grants, &login->grant);
@@ -52,15 +56,27 @@ void login_refuse(struct front *front, uint64_t session, const struct login_refu
 
 	if (refusal->code == LOGIN_UNAVAILABLE.code)
 		front->auth->counts.unavailable++;
-	else
+	else if (refusal->code != LOGIN_ENOUGH.code) /* blocked ones are counted by the defence */
 		front->auth->counts.failures++;
 	front_send(front, IPC_AUTH_FAIL, &msg);
 }
 
-void login_fail(struct login *login, const struct login_refusal *refusal, const char *reason)
+void login_refuse_now(struct login *login, const struct login_refusal *refusal, const char *reason)
 {
 	login_refuse(login->front, login->session, refusal, exchange_name(login->exchange), reason);
 	login_free(login);
+}
+
+void login_fail(struct login *login, const struct login_refusal *refusal, const char *reason)
+{
+	uint32_t delay = 0;
+
+	if (refusal == &LOGIN_INVALID) {
+		door_login_failed(login->front, login->session);
+		delay = defence_failed(login, reason);
+	}
+	if (!defence_hold(login, refusal, reason, delay))
+		login_refuse_now(login, refusal, reason);
 }
 
 /* ---- granting ------------------------------------------------------------------------------- */
@@ -103,6 +119,7 @@ void login_succeed(struct login *login, const struct account *account)
 		login_fail(login, &LOGIN_INVALID, bar);
 		return;
 	}
+	defence_succeeded(login, account);
 	if (account_address(account->name, domain, login->address) != ERR_OK ||
 	    senders_list(account, login->address, &login->senders) != ERR_OK) {
 		login_fail(login, &LOGIN_UNAVAILABLE, "rights-too-long");

@@ -8,6 +8,7 @@
 #define POSTERN_AUTH_LOGIN_INTERNAL_H
 
 #include "base/hash.h"
+#include "defence.h"
 #include "ipc/message.h"
 #include "store/accounts.h"
 
@@ -19,8 +20,9 @@ struct verify_job;
 
 enum { LOGIN_CLIENT_MAX = 63 }; /* its address */
 
-/* LAST: the client has proven who it is, and must answer the last challenge with nothing. */
-enum login_state { LOGIN_EXCHANGING, LOGIN_VERIFYING, LOGIN_LAST, LOGIN_GRANTING };
+/* HELD: its refusal waits. LAST: the client has proven who it is, and must answer the last
+ * challenge with nothing. */
+enum login_state { LOGIN_EXCHANGING, LOGIN_VERIFYING, LOGIN_LAST, LOGIN_GRANTING, LOGIN_HELD };
 
 /* What a job of verify is for. */
 enum login_question {
@@ -37,11 +39,12 @@ struct login {
 	struct exchange *exchange;
 	struct verify_job *job; /* with a thread, or waiting for one */
 	enum login_question question;
-	unsigned runs;       /* of the job */
-	uint64_t changes;    /* auth->changes when the job began */
-	bool looked_up;      /* for a mechanism that takes no password: */
-	bool known;          /* there is such an account, and */
-	struct account row;  /* it was this when changes was as above */
+	unsigned runs;      /* of the job */
+	uint64_t changes;   /* auth->changes when the job began */
+	bool looked_up;     /* for a mechanism that takes no password: */
+	bool known;         /* there is such an account, and */
+	struct account row; /* it was this when changes was as above */
+	struct ticket ticket;
 	struct grant *grant; /* that queue has not acknowledged yet */
 	char client[LOGIN_CLIENT_MAX + 1];
 	struct account_login who; /* as the client calls itself, canonical */
@@ -62,6 +65,7 @@ struct login_refusal {
 };
 
 extern const struct login_refusal LOGIN_INVALID, LOGIN_UNAVAILABLE, LOGIN_NEEDS_TLS, LOGIN_UNKNOWN;
+extern const struct login_refusal LOGIN_ENOUGH;
 
 void login_free(struct login *login);
 
@@ -72,6 +76,9 @@ void login_free(struct login *login);
 void login_fail(struct login *login, const struct login_refusal *refusal, const char *reason);
 void login_refuse(struct front *front, uint64_t session, const struct login_refusal *refusal,
 		  struct slice account, const char *reason);
+
+/* Says so at once, and frees it; no penalty follows. */
+void login_refuse_now(struct login *login, const struct login_refusal *refusal, const char *reason);
 
 /* The exchange has brought a name and a password: ends in login_fail or login_succeed. */
 void login_verify(struct login *login);

@@ -210,14 +210,12 @@ static struct verify_job *new_job(struct login *login, enum login_question quest
 	return job;
 }
 
-void login_verify(struct login *login)
+/* It may be tried now. */
+static void verify_password(struct login *login)
 {
 	const struct account *account;
 	struct verify_job *job;
 
-	if (!read_name(login))
-		return;
-	login->state = LOGIN_VERIFYING;
 	if (is_proven(login, &account)) {
 		login->front->auth->counts.cached++;
 		login_succeed(login, account);
@@ -228,11 +226,28 @@ void login_verify(struct login *login)
 	submit(login, job);
 }
 
+/* Never from rows: that an answer comes sooner would tell which accounts are in use. */
+static void look_up(struct login *login)
+{
+	submit(login, new_job(login, LOGIN_VERIFIER));
+}
+
+void login_verify(struct login *login)
+{
+	if (!read_name(login))
+		return;
+	login->question = LOGIN_PASSWORD;
+	login->state = LOGIN_VERIFYING;
+	defence_admit(login, exchange_password(login->exchange), verify_password);
+}
+
 void login_look_up(struct login *login)
 {
-	/* Never from rows: that an answer comes sooner would tell which accounts are in use. */
-	if (read_name(login))
-		submit(login, new_job(login, LOGIN_VERIFIER));
+	if (!read_name(login))
+		return;
+	login->question = LOGIN_VERIFIER;
+	login->state = LOGIN_VERIFYING;
+	defence_admit(login, SLICE_LIT(""), look_up);
 }
 
 void login_proven(struct login *login)

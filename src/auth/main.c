@@ -9,6 +9,7 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "defence.h"
 #include "door.h"
 #include "front.h"
 #include "grants.h"
@@ -67,6 +68,7 @@ static void free_auth(struct auth *auth)
 	usage_free(&auth->usage);
 	verify_free(&auth->verify);
 	grants_free(&auth->grants);
+	defence_free(&auth->defence);
 	door_free(&auth->door);
 	rows_free(&auth->rows);
 	proven_free(&auth->proven);
@@ -118,6 +120,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
 	auth->door = door_new(auth);
+	auth->defence = defence_new(auth);
 	auth->grants = grants_new(auth);
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
 				  config->auth.waiting);
@@ -146,6 +149,8 @@ static enum err open_store(struct child *child, const struct config *config, cha
 	config_state_path(config, "auth/accounts.db", path);
 	if ((err = admin_open(auth->admin, path, why)) != ERR_OK)
 		return err;
+	if ((err = defence_open(auth->defence, path, config_domain(config), why)) != ERR_OK)
+		return err;
 	return verify_open(auth->verify, path, why);
 }
 
@@ -171,6 +176,7 @@ static void commit(struct child *child, const struct config *config)
 		log_note(LOG_WARNING, "auth { keytab } as changed comes into force when postern is "
 				      "started anew");
 	door_configure(auth->door, config);
+	defence_configure(auth->defence, config);
 	/* What a name means hangs on the domain. */
 	auth->changes++;
 	rows_clear(auth->rows);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/mem.h"
 #include "os/worker.h"
@@ -13,6 +14,7 @@ struct verify {
 	/* Reading a row takes microseconds, hashing milliseconds: one handle serves all threads. */
 	pthread_mutex_t lock;
 	struct accounts *accounts; /* under lock */
+	struct verify_job *jobs;   /* all that were not answered yet; the loop's thread only */
 };
 
 struct verify *verify_new(struct loop *loop, unsigned threads, size_t waiting)
@@ -34,6 +36,12 @@ void verify_free(struct verify **verify)
 	if (*verify == NULL)
 		return;
 	worker_pool_free(&(*verify)->pool);
+	while ((*verify)->jobs != NULL) { /* that no thread came to */
+		struct verify_job *job = (*verify)->jobs;
+
+		DL_DELETE((*verify)->jobs, job);
+		verify_job_free(&job);
+	}
 	accounts_close(&(*verify)->accounts);
 	(void)pthread_mutex_destroy(&(*verify)->lock);
 	MEM_FREE(*verify);
@@ -102,15 +110,21 @@ static void finished(void *arg)
 {
 	struct verify_job *job = arg;
 
+	DL_DELETE(job->verify->jobs, job);
 	job->done(job);
 }
 
 enum err verify_submit(struct verify *verify, struct verify_job *job,
 		       void (*done)(struct verify_job *job))
 {
+	enum err err;
+
 	job->verify = verify;
 	job->done = done;
-	return worker_submit(verify->pool, work, finished, job);
+	err = worker_submit(verify->pool, work, finished, job);
+	if (err == ERR_OK)
+		DL_APPEND(verify->jobs, job);
+	return err;
 }
 
 size_t verify_waiting(const struct verify *verify)

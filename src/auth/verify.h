@@ -37,6 +37,7 @@ struct verify_job {
 	struct account account; /* if known; with that key */
 	/* Verify's own. */
 	struct verify *verify;
+	struct verify_job *prev, *next;
 	void (*done)(struct verify_job *job);
 };
 

@@ -15,6 +15,7 @@
 #include "accounts_fixture.h"
 #include "store/account_groups.h"
 #include "store/account_keys.h"
+#include "store/account_seen.h"
 #include "store/account_use.h"
 #include "store/account_verifiers.h"
 #include "store/password.h"
@@ -384,6 +385,55 @@ static void test_verifiers_of_other_schemes(void **state)
 			 ERR_NOT_FOUND);
 }
 
+struct seen {
+	unsigned count;
+	int64_t last;
+	char names[256];
+};
+
+static void note_seen(void *arg, const char *name, const unsigned char *source, int64_t seen)
+{
+	struct seen *all = arg;
+
+	all->count++;
+	assert_true(seen >= all->last);
+	all->last = seen;
+	(void)snprintf(all->names + strlen(all->names), sizeof(all->names) - strlen(all->names),
+		       "%s:%u ", name, source[15]);
+}
+
+static void test_from_where_accounts_log_in(void **state)
+{
+	struct fixture *f = *state;
+	int64_t alice = add(f, "alice"), bob = add(f, "bob");
+	struct account_sighting sightings[] = {
+		{alice, {[15] = 1}, 10}, {bob, {[15] = 2}, 20},   {alice, {[15] = 3}, 30},
+		{99, {[15] = 4}, 40},    {alice, {[15] = 1}, 50},
+	};
+	struct seen all = {0};
+
+	assert_int_equal(accounts_add_seen(f->accounts, sightings, 5), ERR_OK);
+	reopen(f);
+	assert_int_equal(accounts_each_seen(f->accounts, 20, note_seen, &all), ERR_OK);
+	assert_string_equal(all.names, "bob:2 alice:3 alice:1 ");
+	all = (struct seen){0};
+	assert_int_equal(accounts_each_seen(f->accounts, 31, note_seen, &all), ERR_OK);
+	assert_string_equal(all.names, "alice:1 ");
+	/* The last ones are kept; with the account they are gone. */
+	for (int i = 0; i < 2 * ACCOUNT_SEEN_MAX; i++) {
+		struct account_sighting one = {bob, {[14] = 1, [15] = (unsigned char)i}, 100 + i};
+
+		assert_int_equal(accounts_add_seen(f->accounts, &one, 1), ERR_OK);
+	}
+	all = (struct seen){0};
+	assert_int_equal(accounts_each_seen(f->accounts, 100, note_seen, &all), ERR_OK);
+	assert_int_equal(all.count, ACCOUNT_SEEN_MAX);
+	assert_int_equal(accounts_delete(f->accounts, bob), ERR_OK);
+	all = (struct seen){0};
+	assert_int_equal(accounts_each_seen(f->accounts, 0, note_seen, &all), ERR_OK);
+	assert_string_equal(all.names, "alice:3 alice:1 ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_login_names),
 		STORE_TEST(test_groups),
 		STORE_TEST(test_use),
+		STORE_TEST(test_from_where_accounts_log_in),
 		STORE_TEST(test_verifiers_of_other_schemes),
 	};
 
