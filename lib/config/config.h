@@ -44,9 +44,9 @@ struct config_listen {
 	enum tls_min tls_min;
 	struct strings tls_legacy_from; /* networks that may go down to tls_legacy_min */
 	enum tls_legacy tls_legacy_min;
-	bool etrn;                      /* ETRN for those who are logged in */
-	bool auth_equals;               /* EHLO also says "AUTH=" */
-	struct strings mechanisms;      /* for logins; empty: those of auth */
+	bool etrn;                 /* ETRN for those who are logged in */
+	bool auth_equals;          /* EHLO also says "AUTH=" */
+	struct strings mechanisms; /* for logins; empty: those of auth */
 	char *client_ca; /* PEM of who vouches for clients' certificates; NULL: none is asked for */
 	struct strings clear_auth_from; /* networks that may log in without TLS */
 	struct strings proxy_from;      /* networks whose connections begin with a PROXY header */
@@ -80,8 +80,11 @@ struct config_limits {
 	uint32_t sessions;             /* in total */
 	uint32_t sessions_per_source;  /* IPv4 address or IPv6 /64; 0: a quarter of sessions */
 	uint32_t sessions_per_account; /* 0: any number */
-	uint32_t sessions_reserve;     /* percent, for who is logged in */
-	uint32_t connection_rate;      /* per second in total; 0: any */
+	/* Of an account, unless it has its own; 0: any number. */
+	uint32_t recipients_per_message, recipients_per_hour, recipients_per_day;
+	uint32_t new_recipients_per_day;
+	uint32_t sessions_reserve;           /* percent, for who is logged in */
+	uint32_t connection_rate;            /* per second in total; 0: any */
 	uint32_t connection_rate_per_source; /* 0: any */
 	uint32_t bad_recipients;             /* per session, then RCPT slows down; 0: never */
 	uint64_t min_rate;                   /* bytes per second within a body; 0: any */

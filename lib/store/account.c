@@ -108,6 +108,19 @@ uint64_t account_message_size(const struct account *account)
 	return account->message_size;
 }
 
+int64_t account_limits(const struct account *account, struct account_limits *limits_out)
+{
+	const struct account_key *key = account->key;
+	const struct account_limits *own = key != NULL ? &key->limits : NULL;
+
+	*limits_out = account->limits;
+	if (own == NULL ||
+	    (own->message == 0 && own->hour == 0 && own->day == 0 && own->strangers == 0))
+		return 0;
+	*limits_out = *own;
+	return key->id;
+}
+
 int64_t account_expires(const struct account *account)
 {
 	int64_t key = account->key != NULL ? account->key->expires : 0;

@@ -26,6 +26,12 @@ enum {
 };
 #define ACCOUNT_MESSAGE_MAX (UINT64_C(4) << 30) /* as of limits.message_size */
 
+/* How many recipients. 0: as limits { } says; ACCOUNT_NO_LIMIT: any number. */
+#define ACCOUNT_NO_LIMIT (-1)
+struct account_limits {
+	int64_t message, hour, day, strangers;
+};
+
 /* An application's own password, with rights of its own. */
 struct account_key {
 	int64_t id;
@@ -38,6 +44,8 @@ struct account_key {
 	char **networks; /* where it may be used from; none: anywhere */
 	size_t network_count;
 	uint64_t message_size; /* 0: the account's */
+	/* If any is set, what is sent with the key is counted by itself. */
+	struct account_limits limits;
 	int64_t created;
 	int64_t expires; /* 0: never */
 };
@@ -59,7 +67,8 @@ struct account {
 	char **groups; /* patterns that it shares with others, besides */
 	size_t group_count;
 	uint64_t message_size; /* bytes of its largest message; 0: limits.message_size */
-	int64_t created;       /* ms since 1970, as all that follow */
+	struct account_limits limits;
+	int64_t created; /* ms since 1970, as all that follow */
 	int64_t changed;
 	int64_t password_changed;
 	int64_t expires; /* no login from then on; 0: never */
@@ -79,6 +88,11 @@ const struct verifier *account_verifier(const struct account *account);
 const char *account_barred(const struct account *account, struct slice client, int64_t now);
 /* Of the login: the key's, else the account's; 0: limits.message_size. */
 uint64_t account_message_size(const struct account *account);
+/*
+ * The limits of what the login sends. Returns the key that it is counted for; 0: the account and
+ * all its keys that have no limits of their own.
+ */
+int64_t account_limits(const struct account *account, struct account_limits *limits_out);
 /* When the login ends by itself: the earlier of account and key; 0: never. */
 int64_t account_expires(const struct account *account);
 

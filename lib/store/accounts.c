@@ -32,6 +32,7 @@ static void read_row(sqlite3_stmt *stmt, struct account *account)
 		.frozen = sqlite3_column_int64(stmt, 13),
 		.frozen_why = accounts_text(stmt, 14),
 	};
+	accounts_read_limits(stmt, 15, &account->limits);
 	if (verifier.len == 0 && (account->source[0] != '\0' || account->hash[0] != '\0'))
 		return;
 	if (verifier_read(verifier, &account->verifier) != ERR_OK) {
@@ -203,6 +204,7 @@ static enum err insert(struct accounts *accounts, const struct account_new *acco
 	accounts_bind(stmt, 5, account->source != NULL ? account->source : "");
 	accounts_bind(stmt, 6, account->hash != NULL ? account->hash : "");
 	(void)sqlite3_bind_int64(stmt, 7, account->expires);
+	accounts_bind_limits(stmt, 8, &account->limits);
 	err = accounts_finish(accounts, stmt);
 	OPENSSL_cleanse(text, sizeof(text));
 	if (err == ERR_EXISTS)

@@ -61,6 +61,7 @@ struct account_new {
 	const char *const *send_as;
 	size_t send_as_count;
 	uint64_t message_size;
+	struct account_limits limits;
 	int64_t expires;
 };
 

@@ -32,6 +32,9 @@ enum err accounts_fail_last(struct accounts *accounts);
 
 /* accounts_statement.c */
 
+/* limit_message and what follows, from this column on. */
+void accounts_bind_limits(sqlite3_stmt *stmt, int at, const struct account_limits *limits);
+void accounts_read_limits(sqlite3_stmt *stmt, int at, struct account_limits *limits_out);
 /* Ready to be bound; ERR_OK or why not. */
 enum err accounts_prepare(struct accounts *accounts, enum accounts_statement number,
 			  sqlite3_stmt **stmt_out);

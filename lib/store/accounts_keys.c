@@ -19,6 +19,7 @@ static void read_row(sqlite3_stmt *stmt, struct account_key *key)
 		.created = sqlite3_column_int64(stmt, 5),
 		.expires = sqlite3_column_int64(stmt, 6),
 	};
+	accounts_read_limits(stmt, 7, &key->limits);
 	if (slice_copy(accounts_slice(stmt, 1), key->name, sizeof(key->name)) != ERR_OK ||
 	    slice_copy(accounts_slice(stmt, 2), key->tag, sizeof(key->tag)) != ERR_OK ||
 	    verifier_read(accounts_slice(stmt, 3), &key->verifier) != ERR_OK) {
@@ -160,6 +161,7 @@ static enum err insert(struct accounts *accounts, int64_t account, const struct 
 	(void)sqlite3_bind_int64(stmt, 5, (int64_t)key->message_size);
 	(void)sqlite3_bind_int64(stmt, 6, now);
 	(void)sqlite3_bind_int64(stmt, 7, key->expires);
+	accounts_bind_limits(stmt, 8, &key->limits);
 	err = accounts_finish(accounts, stmt);
 	OPENSSL_cleanse(text, sizeof(text));
 	if (err == ERR_EXISTS)

@@ -103,8 +103,30 @@ static const char TO_4[] = "CREATE TABLE seen ("
 			   " PRIMARY KEY (account, source)) STRICT, WITHOUT ROWID;"
 			   "PRAGMA user_version = 4;";
 
+/* How much may be sent, and was. limit_*: 0 as configured, -1 any number. */
+#define LIMITS_OF(table)                                                                           \
+	"ALTER TABLE " table " ADD COLUMN limit_message INTEGER NOT NULL DEFAULT 0;"               \
+	"ALTER TABLE " table " ADD COLUMN limit_hour INTEGER NOT NULL DEFAULT 0;"                  \
+	"ALTER TABLE " table " ADD COLUMN limit_day INTEGER NOT NULL DEFAULT 0;"                   \
+	"ALTER TABLE " table " ADD COLUMN limit_strangers INTEGER NOT NULL DEFAULT 0;"
+static const char TO_5[] = LIMITS_OF("account")
+	LIMITS_OF("key") "CREATE TABLE volume ("
+			 " account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+			 " key INTEGER NOT NULL,"
+			 " hour INTEGER NOT NULL," /* its begin, ms since 1970 */
+			 " recipients INTEGER NOT NULL,"
+			 " strangers INTEGER NOT NULL,"
+			 " PRIMARY KEY (account, key, hour)) STRICT, WITHOUT ROWID;"
+			 "CREATE TABLE correspondent ("
+			 " account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+			 " key INTEGER NOT NULL,"
+			 " recipient INTEGER NOT NULL," /* keyed hash of the address */
+			 " day INTEGER NOT NULL,"       /* of the last mail, since 1970 */
+			 " PRIMARY KEY (account, key, recipient)) STRICT, WITHOUT ROWID;"
+			 "PRAGMA user_version = 5;";
+
 /* STEPS[n] takes a store of version n + 1 to the next. */
-static const char *const STEPS[] = {TO_2, TO_3, TO_4};
+static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5};
 enum { SCHEMA_VERSION = 1 + sizeof(STEPS) / sizeof(STEPS[0]) };
 
 enum err accounts_execute(struct accounts *accounts, const char *sql)

@@ -17,6 +17,24 @@ enum err accounts_fail_last(struct accounts *accounts)
 	return accounts_fail(accounts, sqlite3_extended_errcode(accounts->db));
 }
 
+void accounts_bind_limits(sqlite3_stmt *stmt, int at, const struct account_limits *limits)
+{
+	(void)sqlite3_bind_int64(stmt, at, limits->message);
+	(void)sqlite3_bind_int64(stmt, at + 1, limits->hour);
+	(void)sqlite3_bind_int64(stmt, at + 2, limits->day);
+	(void)sqlite3_bind_int64(stmt, at + 3, limits->strangers);
+}
+
+void accounts_read_limits(sqlite3_stmt *stmt, int at, struct account_limits *limits_out)
+{
+	*limits_out = (struct account_limits){
+		.message = sqlite3_column_int64(stmt, at),
+		.hour = sqlite3_column_int64(stmt, at + 1),
+		.day = sqlite3_column_int64(stmt, at + 2),
+		.strangers = sqlite3_column_int64(stmt, at + 3),
+	};
+}
+
 enum err accounts_prepare(struct accounts *accounts, enum accounts_statement number,
 			  sqlite3_stmt **stmt_out)
 {

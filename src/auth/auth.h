@@ -13,6 +13,7 @@
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	usage.c      what accounts were used for  senders.c what they may send as
  *	grants.c     what smtpd may do, held by queue
+ *	volumes.c    what accounts have sent, and whether they may send more
  *	door.c       how many may come in, and how fast, over all smtpd processes
  *	limits.c     all limits, for the operator
  *	admin.c      what operators ask; operations.c does it, on a thread
@@ -41,6 +42,7 @@ struct proven;
 struct rows;
 struct usage;
 struct verify;
+struct volumes;
 
 enum {
 	/* Accounts and proven passwords in memory: about 600 and 120 bytes each. */
@@ -66,6 +68,7 @@ struct auth {
 	struct defence *defence;
 	struct door *door;
 	struct grants *grants;
+	struct volumes *volumes;
 	struct admin *admin;
 	struct usage *usage;
 	struct front *fronts;

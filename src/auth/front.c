@@ -14,6 +14,7 @@
 #include "login.h"
 #include "offer.h"
 #include "os/log.h"
+#include "volumes.h"
 
 void front_send(struct front *front, uint16_t type, const void *message)
 {
@@ -153,6 +154,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_knock knock;
 		struct msg_left left;
 		struct msg_struck struck;
+		struct msg_count count;
+		struct msg_uncount uncount;
 	} msg;
 	enum err err;
 
@@ -184,6 +187,12 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	case IPC_STRUCK:
 		err = ipc_decode(type, payload, &msg.struck);
 		return err != ERR_OK ? err : door_struck(front, &msg.struck);
+	case IPC_COUNT:
+		err = ipc_decode(type, payload, &msg.count);
+		return err != ERR_OK ? err : volumes_count(front, &msg.count);
+	case IPC_UNCOUNT:
+		err = ipc_decode(type, payload, &msg.uncount);
+		return err != ERR_OK ? err : volumes_uncount(front, &msg.uncount);
 	default:
 		return ERR_SYNTAX;
 	}
@@ -232,6 +241,7 @@ void front_free(struct front **front)
 	DL_DELETE(gone->auth->fronts, gone);
 	channel_free(&gone->channel);
 	login_drop_all(gone);
+	volumes_drop_front(gone->auth->volumes, gone);
 	door_drop_front(gone);
 	grants_drop_front(gone->auth->grants, gone);
 	mem_free(gone->accept_for);

@@ -15,6 +15,7 @@
 #include "os/os.h"
 #include "policy/admission.h"
 #include "usage.h"
+#include "volumes.h"
 
 enum state { PENDING, LIVE, LEAVING };
 
@@ -30,6 +31,10 @@ struct grant {
 	char *account;
 	char *bounce;
 	uint64_t message_size;
+	struct account_limits limits;
+	int64_t volume_key;       /* whose volume it is: a key with limits of its own, or 0 */
+	int64_t counted;          /* recipients that smtpd had counted */
+	int64_t used;             /* recipients that queue took */
 	struct ipc_list patterns; /* senders, or domains if standing; bytes are ours */
 	int64_t valid_until;      /* wall */
 	grant_ready_fn *ready;
@@ -169,6 +174,16 @@ static enum err on_ack(struct grants *grants, const struct msg_grant_ack *msg)
 	return ERR_OK;
 }
 
+/*
+ * What a message given up had used may be told after smtpd gave it back, hence the margin. smtpd
+ * asks before it says yes to a recipient, so more than that is no accident.
+ */
+static bool used_uncounted(const struct grants *grants, const struct grant *grant)
+{
+	return grant->state == LIVE && !grant->standing &&
+	       grant->used > grant->counted + (int64_t)auth_config(grants->auth)->limits.recipients;
+}
+
 static enum err on_used(struct grants *grants, const struct msg_grant_used *msg)
 {
 	struct grant *grant = find(grants, msg->grant);
@@ -176,7 +191,19 @@ static enum err on_used(struct grants *grants, const struct msg_grant_used *msg)
 	if (msg->account_id != 0)
 		usage_sent(grants->auth->usage, (int64_t)msg->account_id, (int64_t)msg->key_id,
 			   msg->messages, msg->recipients);
-	if (grant != NULL && grant->state != LEAVING && msg->recipients_left < GRANT_BUDGET / 2)
+	if (grant == NULL)
+		return ERR_OK;
+	grant->used += msg->recipients;
+	if (used_uncounted(grants, grant)) {
+		log_note(LOG_ERROR,
+			 "smtpd %u has mailed to more recipients than it had counted for %s: its "
+			 "login is ended",
+			 grant->front->index, grant->account);
+		front_grant_lost(grant->front, grant->number, "recipients-not-counted");
+		revoke(grants, grant);
+		return ERR_OK;
+	}
+	if (grant->state != LEAVING && msg->recipients_left < GRANT_BUDGET / 2)
 		renew(grants, grant);
 	return ERR_OK;
 }
@@ -352,6 +379,7 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 	grant->valid_until = until(grant, os_wall_ms());
 	if (grant->expires != 0)
 		tick_by(grants, grant->expires);
+	grant->volume_key = account_limits(account, &grant->limits);
 	send_grant(grants, grant);
 	*grant_out = grant;
 	return ERR_OK;
@@ -371,6 +399,30 @@ enum err grants_add_standing(struct grants *grants, struct front *front, struct 
 uint64_t grant_number(const struct grant *grant)
 {
 	return grant->number;
+}
+
+bool grants_owner(struct grants *grants, const struct front *front, uint64_t number,
+		  struct grant_owner *owner_out)
+{
+	const struct grant *grant = find(grants, number);
+
+	if (grant == NULL || grant->front != front || grant->standing || grant->state != LIVE)
+		return false;
+	owner_out->account_id = grant->account_id;
+	owner_out->account = grant->account;
+	owner_out->volume_key = grant->volume_key;
+	volumes_limits(grants->auth, &grant->limits, &owner_out->limits);
+	return true;
+}
+
+uint64_t grants_counted(struct grants *grants, uint64_t number, int64_t more)
+{
+	struct grant *grant = find(grants, number);
+
+	if (grant == NULL)
+		return 0;
+	grant->counted += more;
+	return grant->counted > 0 ? (uint64_t)grant->counted : 0;
 }
 
 void grants_end(struct grants *grants, struct grant **grant)

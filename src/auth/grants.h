@@ -12,6 +12,7 @@
 #define POSTERN_AUTH_GRANTS_H
 
 #include "ipc/message.h"
+#include "policy/volume.h"
 #include "store/accounts.h"
 
 struct auth;
@@ -54,6 +55,23 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 enum err grants_add_standing(struct grants *grants, struct front *front, struct ipc_list domains,
 			     grant_ready_fn *ready, void *arg, struct grant **grant_out);
 uint64_t grant_number(const struct grant *grant);
+
+struct grant_owner {
+	int64_t account_id;
+	int64_t volume_key; /* the key whose sending is counted by itself; 0: the account's is */
+	const char *account;
+	struct volume_limits limits; /* as they are now */
+};
+/*
+ * Whose live grant of this smtpd that is; false: nobody's. account is the grant's.
+ */
+bool grants_owner(struct grants *grants, const struct front *front, uint64_t number,
+		  struct grant_owner *owner_out);
+/*
+ * So many more recipients, or fewer, were counted under a grant. Returns how many there are that
+ * may still be given back. A smtpd that mails to more than were counted loses the grant.
+ */
+uint64_t grants_counted(struct grants *grants, uint64_t number, int64_t more);
 
 /* Ends a grant without a word to smtpd: the session is over, or was never told. */
 void grants_end(struct grants *grants, struct grant **grant);

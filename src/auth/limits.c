@@ -10,6 +10,7 @@
 #include "door.h"
 #include "os/os.h"
 #include "verify.h"
+#include "volumes.h"
 
 struct report {
 	void (*row)(void *arg, const struct limit_row *row);
@@ -112,6 +113,18 @@ static void tell_messages(const struct report *report, const struct config_limit
 		  struck[IPC_LIMIT_FUTURE_RELEASE]);
 }
 
+/* Of accounts, over all their sessions. */
+static void tell_accounts(const struct report *report, const struct config_limits *limits,
+			  const struct volumes_struck *struck)
+{
+	tell_number(report, "recipients_per_message", limits->recipients_per_message, -1,
+		    struck->message);
+	tell_number(report, "recipients_per_hour", limits->recipients_per_hour, -1, struck->hour);
+	tell_number(report, "recipients_per_day", limits->recipients_per_day, -1, struck->day);
+	tell_number(report, "new_recipients_per_day", limits->new_recipients_per_day, -1,
+		    struck->strangers);
+}
+
 /* Of a session; enforced in smtpd. */
 static void tell_sessions(const struct report *report, const struct config *config,
 			  const uint64_t *struck)
@@ -146,6 +159,7 @@ void limits_rows(const struct auth *auth, void (*row)(void *arg, const struct li
 		    auth->counts.crowded);
 	tell_sessions(&report, config, use.struck);
 	tell_messages(&report, &config->limits, use.struck);
+	tell_accounts(&report, &config->limits, volumes_struck(auth->volumes));
 	/* Each smtpd may have as many connections whose PROXY header has not come yet. */
 	(void)snprintf(text, sizeof(text), "%u in each smtpd", config->limits.sessions);
 	tell(&report, "PROXY headers awaited", text, -1, use.struck[IPC_LIMIT_PROXY_HEADERS]);

@@ -25,6 +25,7 @@
 #include "rows.h"
 #include "usage.h"
 #include "verify.h"
+#include "volumes.h"
 
 const struct config *auth_config(const struct auth *auth)
 {
@@ -67,6 +68,7 @@ static void free_auth(struct auth *auth)
 	admin_free(&auth->admin); /* saves what usage has, and ends its jobs */
 	usage_free(&auth->usage);
 	verify_free(&auth->verify);
+	volumes_free(&auth->volumes);
 	grants_free(&auth->grants);
 	defence_free(&auth->defence);
 	door_free(&auth->door);
@@ -124,6 +126,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->grants = grants_new(auth);
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
 				  config->auth.waiting);
+	auth->volumes = volumes_new(auth);
 	auth->admin = admin_new(auth);
 	auth->usage = usage_new(auth);
 	return ERR_OK;
@@ -150,6 +153,8 @@ static enum err open_store(struct child *child, const struct config *config, cha
 	if ((err = admin_open(auth->admin, path, why)) != ERR_OK)
 		return err;
 	if ((err = defence_open(auth->defence, path, config_domain(config), why)) != ERR_OK)
+		return err;
+	if ((err = volumes_open(auth->volumes, path, why)) != ERR_OK)
 		return err;
 	return verify_open(auth->verify, path, why);
 }

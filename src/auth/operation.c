@@ -40,6 +40,8 @@ static void take_argument(struct operation_args *args, const struct rec_field *f
 		{"expires", offsetof(struct operation_args, expires), sizeof(args->expires)},
 		{"key", offsetof(struct operation_args, key), sizeof(args->key)},
 		{"pattern", offsetof(struct operation_args, pattern), sizeof(args->pattern)},
+		{"sending_limit", offsetof(struct operation_args, sending_limit),
+		 sizeof(args->sending_limit)},
 		{"reason", offsetof(struct operation_args, reason), sizeof(args->reason)},
 	};
 
@@ -51,6 +53,8 @@ static void take_argument(struct operation_args *args, const struct rec_field *f
 		args->generate = slice_is(field->value, "true");
 	} else if (slice_is(field->key, "message_size")) {
 		take_size(args, field->value);
+	} else if (slice_is(field->key, "sending_limit")) {
+		args->has_sending_limit = true;
 	} else if (slice_is(field->key, "expires")) {
 		args->has_expires = true;
 	} else if (slice_is(field->key, "main_password")) {

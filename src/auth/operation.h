@@ -49,6 +49,8 @@ struct operation_args {
 	uint64_t message_size; /* 0: default */
 	bool has_expires, has_main_password, bad_main_password, main_password;
 	char expires[32];
+	char sending_limit[256]; /* "hour=5000 day=none" */
+	bool has_sending_limit;
 	char key[64];
 	char pattern[ACCOUNT_PATTERN_MAX + 1];
 	char reason[ACCOUNT_REASON_MAX + 1];

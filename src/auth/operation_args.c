@@ -2,6 +2,7 @@
 /* What operations were given: names, rights, times, passwords, and what is wrong with them. */
 #include "operation_internal.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,8 @@
 #include "mechanism.h"
 #include "os/os.h"
 #include "policy/rights.h"
+
+enum { LIMIT_MAX = 100000000 /* recipients, as of limits { } */ };
 
 bool operation_read_name(struct operation *operation, char name[ACCOUNT_NAME_MAX + 1])
 {
@@ -73,6 +76,57 @@ bool operation_sizes_ok(struct operation *operation)
 				 "--message-size: expected a size from 1K to 4G, such as 100M, or "
 				 "\"default\" for that of all others (limits.message_size)");
 	return !operation->args.bad_message_size;
+}
+
+static bool read_limit(struct slice word, struct account_limits *limits)
+{
+	static const struct {
+		const char *name;
+		size_t at;
+	} NAMES[] = {{"message", offsetof(struct account_limits, message)},
+		     {"hour", offsetof(struct account_limits, hour)},
+		     {"day", offsetof(struct account_limits, day)},
+		     {"new", offsetof(struct account_limits, strangers)}};
+	struct slice name;
+	int64_t value = 0;
+
+	if (!slice_split(&word, '=', &name) || word.len == 0)
+		return false;
+	if (slice_is(word, "none"))
+		value = ACCOUNT_NO_LIMIT;
+	else if (!slice_is(word, "default"))
+		for (size_t i = 0; i < word.len; i++) {
+			if (word.ptr[i] < '0' || word.ptr[i] > '9')
+				return false;
+			value = value * 10 + (word.ptr[i] - '0');
+			if (value > LIMIT_MAX)
+				return false;
+		}
+	if (value == 0 && !slice_is(word, "default"))
+		return false; /* to let nothing out, disable the account */
+	for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+		if (slice_is(name, NAMES[i].name)) {
+			*(int64_t *)(void *)((char *)limits + NAMES[i].at) = value;
+			return true;
+		}
+	return false;
+}
+
+bool operation_sending_limits(struct operation *operation, struct account_limits *limits)
+{
+	struct slice text = slice_str(operation->args.sending_limit), word;
+
+	while (operation->args.has_sending_limit && slice_split(&text, ' ', &word)) {
+		if (word.len == 0 || read_limit(word, limits))
+			continue;
+		operation_refuse(operation,
+				 "--sending-limit: expected recipients such as \"hour=5000\" or "
+				 "\"hour=5000 day=none\": message, hour, day or new (recipients "
+				 "that it never wrote to before), with a number, \"none\" or "
+				 "\"default\" (see limits { })");
+		return false;
+	}
+	return true;
 }
 
 bool operation_senders_ok(struct operation *operation)

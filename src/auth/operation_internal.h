@@ -22,6 +22,8 @@ void row_bool(struct ipc_list_builder *row, const char *key, bool value);
 void row_time(struct ipc_list_builder *row, const char *key, int64_t value);
 void row_number(struct ipc_list_builder *row, const char *key, uint64_t value);
 void row_size(struct ipc_list_builder *row, const char *key, uint64_t bytes); /* 0: default */
+/* "message default, hour 5000, day none, new default" */
+void row_limits(struct ipc_list_builder *row, const struct account_limits *limits);
 /* Joined with ", ", and cut at ACCOUNT_PATTERNS_TEXT. */
 void row_texts(struct ipc_list_builder *row, const char *key, char *const *texts, size_t count,
 	       const char *none);
@@ -44,6 +46,8 @@ bool operation_read_name(struct operation *operation, char name[ACCOUNT_NAME_MAX
 bool operation_find(struct operation *operation, struct accounts *accounts,
 		    struct account *account_out);
 bool operation_sizes_ok(struct operation *operation);
+/* Changes those limits that were given. */
+bool operation_sending_limits(struct operation *operation, struct account_limits *limits);
 bool operation_senders_ok(struct operation *operation);
 bool operation_networks_ok(struct operation *operation);
 /* 0: never. */

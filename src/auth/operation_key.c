@@ -24,6 +24,7 @@ void row_key(struct ipc_list_builder *row, const struct account *account,
 	row_texts(row, "send_as", key->send_as, key->send_as_count, "as the account");
 	row_texts(row, "networks", key->networks, key->network_count, "any");
 	row_size(row, "message_size", key->message_size);
+	row_limits(row, &key->limits);
 	row_time(row, "created", key->created);
 	row_time(row, "expires", key->expires);
 }
@@ -103,6 +104,7 @@ void operation_key_add(struct operation *operation, struct accounts *accounts, i
 
 	if (!operation_key_name(operation, key.name) || !operation_senders_ok(operation) ||
 	    !operation_sizes_ok(operation) || !operation_networks_ok(operation) ||
+	    !operation_sending_limits(operation, &key.limits) ||
 	    !operation_expires(operation, now, &key.expires) ||
 	    !operation_find(operation, accounts, &account))
 		return;

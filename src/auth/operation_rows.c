@@ -144,3 +144,26 @@ void operation_time(int64_t ms, char text_out[32])
 	    strftime(text_out, 32, "%Y-%m-%d %H:%M UTC", &tm) == 0)
 		(void)snprintf(text_out, 32, "%" PRId64, ms);
 }
+
+static void add_limit(char *text, size_t size, const char *name, int64_t value)
+{
+	size_t len = strlen(text);
+	char number[24];
+
+	(void)snprintf(number, sizeof(number), "%" PRId64, value);
+	(void)snprintf(text + len, size - len, "%s%s %s", len > 0 ? ", " : "", name,
+		       value == 0                  ? "default"
+		       : value == ACCOUNT_NO_LIMIT ? "none"
+						   : number);
+}
+
+void row_limits(struct ipc_list_builder *row, const struct account_limits *limits)
+{
+	char text[160] = "";
+
+	add_limit(text, sizeof(text), "message", limits->message);
+	add_limit(text, sizeof(text), "hour", limits->hour);
+	add_limit(text, sizeof(text), "day", limits->day);
+	add_limit(text, sizeof(text), "new", limits->strangers);
+	row_text(row, "sending_limits", text);
+}

@@ -25,6 +25,7 @@ static struct ipc_list_builder *add_account(struct operation *operation,
 	row_bool(row, "frozen", account->frozen != 0);
 	row_text(row, "send_as", senders);
 	row_size(row, "message_size", account->message_size);
+	row_limits(row, &account->limits);
 	row_time(row, "created", account->created);
 	row_time(row, "changed", account->changed);
 	row_time(row, "password_changed", account->password_changed);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "operation_internal.h"
+#include "store/account_volume.h"
 
 static const char *const *patterns(const struct operation *operation)
 {
@@ -26,7 +27,8 @@ void operation_user_add(struct operation *operation, struct accounts *accounts, 
 	int64_t id = 0;
 
 	if (!operation_read_name(operation, name) || !operation_senders_ok(operation) ||
-	    !operation_sizes_ok(operation) || !operation_expires(operation, now, &new.expires))
+	    !operation_sizes_ok(operation) || !operation_sending_limits(operation, &new.limits) ||
+	    !operation_expires(operation, now, &new.expires))
 		return;
 	if (accounts_find(accounts, name, operation->domain, &account) == ERR_OK) {
 		operation_refuse(operation,
@@ -134,17 +136,20 @@ void operation_user_delete(struct operation *operation, struct accounts *account
 
 /* What is not given stays; with nothing given at all the senders become the default. */
 static bool change(struct operation *operation, struct accounts *accounts, int64_t id,
-		   int64_t expires, int64_t now)
+		   int64_t expires, const struct account_limits *limits, int64_t now)
 {
 	const struct operation_args *args = &operation->args;
-	bool senders = args->send_as_count > 0 ||
-		       (!args->has_message_size && !args->has_expires && !args->has_main_password);
+	bool senders =
+		args->send_as_count > 0 || (!args->has_message_size && !args->has_expires &&
+					    !args->has_main_password && !args->has_sending_limit);
 
 	return (!senders || accounts_set_send_as(accounts, id, patterns(operation),
 						 args->send_as_count, now) == ERR_OK) &&
 	       (!args->has_message_size ||
 		accounts_set_message_size(accounts, id, args->message_size, now) == ERR_OK) &&
 	       (!args->has_expires || accounts_set_expires(accounts, id, expires, now) == ERR_OK) &&
+	       (!args->has_sending_limit ||
+		accounts_set_limits(accounts, id, limits, now) == ERR_OK) &&
 	       (!args->has_main_password ||
 		accounts_set_main_password(accounts, id, args->main_password, now) == ERR_OK);
 }
@@ -158,6 +163,7 @@ static void tell_set(struct operation *operation, const struct account *account)
 	row_name(operation, row, account->name);
 	row_text(row, "send_as", senders);
 	row_size(row, "message_size", account->message_size);
+	row_limits(row, &account->limits);
 	row_time(row, "expires", account->expires);
 	row_bool(row, "main_password", account->main_password);
 	if (account->expires != 0)
@@ -182,7 +188,11 @@ void operation_user_set(struct operation *operation, struct accounts *accounts, 
 	    !operation_expires(operation, now, &expires) ||
 	    !operation_find(operation, accounts, &account))
 		return;
-	if (!change(operation, accounts, account.id, expires, now)) {
+	if (!operation_sending_limits(operation, &account.limits)) {
+		account_release(&account);
+		return;
+	}
+	if (!change(operation, accounts, account.id, expires, &account.limits, now)) {
 		operation_refuse(operation, "%s", accounts_why(accounts));
 		account_release(&account);
 		return;

@@ -60,6 +60,7 @@ static void add_rights(const struct invocation *invocation, struct ipc_list_buil
 		{OPTION_expires, "expires"},
 		{OPTION_main_password, "main_password"},
 		{OPTION_reason, "reason"},
+		{OPTION_sending_limit, "sending_limit"},
 	};
 
 	for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++)

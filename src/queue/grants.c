@@ -29,6 +29,7 @@ struct grant {
 	uint64_t message_size;         /* bytes; 0: limits.message_size */
 	int64_t valid_until;           /* 0: no end */
 	uint32_t messages, recipients; /* since the last report */
+	uint32_t owed;                 /* recipients that were reported, and came to nothing then */
 	struct ipc_list senders, domains;
 	struct slice account, bounce;
 	char bytes[]; /* what the slices and lists point to */
@@ -288,6 +289,15 @@ static bool recipients_allowed(const struct grant *grant, struct ipc_list recipi
 	return true;
 }
 
+/* What came to nothing after it was reported is left out of the next reports. */
+static void settle(struct grant *grant)
+{
+	uint32_t part = grant->owed < grant->recipients ? grant->owed : grant->recipients;
+
+	grant->recipients -= part;
+	grant->owed -= part;
+}
+
 enum ipc_verdict grants_use(struct grants *grants, uint64_t number, uint16_t index,
 			    uint32_t incarnation, struct slice sender, struct ipc_list recipients,
 			    struct grant_view *view_out)
@@ -306,6 +316,7 @@ enum ipc_verdict grants_use(struct grants *grants, uint64_t number, uint16_t ind
 		return IPC_OVER_BUDGET;
 	grant->recipients_left -= recipients.count;
 	grant->recipients += recipients.count;
+	settle(grant);
 	grant->messages++;
 	grant->used = grants->any_used = true;
 	*view_out = (struct grant_view){.account = grant->account, .bounce = grant->bounce};
@@ -328,7 +339,8 @@ void grants_give_back(struct grants *grants, uint64_t number, uint32_t count)
 	if (grant == NULL)
 		return;
 	grant->recipients_left += count;
-	grant->recipients -= count < grant->recipients ? count : grant->recipients;
+	grant->owed += count;
+	settle(grant);
 	grant->messages -= grant->messages != 0;
 	grant->used = grants->any_used = true;
 }

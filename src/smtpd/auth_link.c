@@ -6,6 +6,7 @@
 
 #include "accept.h"
 #include "base/mem.h"
+#include "count.h"
 #include "ipc/channel.h"
 #include "knock.h"
 #include "os/log.h"
@@ -283,6 +284,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_grant_lost lost;
 		struct msg_auth_offer offer;
 		struct msg_grants_synced synced;
+		struct msg_counted counted;
 	} msg;
 	struct session *session;
 	enum err err;
@@ -291,6 +293,12 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	(void)fd;
 	if (type == IPC_ADMIT || type == IPC_TURN_AWAY)
 		return on_door(link, type, payload);
+	if (type == IPC_COUNTED) {
+		err = ipc_decode(type, payload, &msg.counted);
+		if (err == ERR_OK)
+			count_answered(link->smtpd, &msg.counted);
+		return err;
+	}
 	if (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
 	    type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED)
 		return ERR_SYNTAX;
@@ -323,6 +331,7 @@ static void fail_pending(struct session *session, void *arg)
 	(void)arg;
 	if (session->auth_pending)
 		fail_for_now(session, "the auth process ended");
+	count_fail(session);
 }
 
 /* The channel is over: everything that rested on it is. */
@@ -516,4 +525,20 @@ void auth_link_grant_end(struct auth_link *link, uint64_t grant)
 
 	if (link->channel != NULL)
 		(void)channel_send(link->channel, IPC_GRANT_END, &msg);
+}
+
+bool auth_link_count(struct auth_link *link, uint64_t session, uint64_t grant, uint32_t in_message,
+		     struct slice recipient)
+{
+	const struct msg_count msg = {session, grant, in_message, recipient};
+
+	return link->channel != NULL && channel_send(link->channel, IPC_COUNT, &msg) == ERR_OK;
+}
+
+void auth_link_uncount(struct auth_link *link, uint64_t grant, uint32_t recipients)
+{
+	const struct msg_uncount msg = {grant, recipients};
+
+	if (link->channel != NULL)
+		(void)channel_send(link->channel, IPC_UNCOUNT, &msg);
 }

@@ -62,6 +62,10 @@ void auth_link_cancel(struct auth_link *link, struct session *session);
 void auth_link_knock(struct auth_link *link, uint64_t id, const char *client, bool inside);
 /* A limit of ours struck: reported to auth, which shows it to the operator. */
 void auth_link_struck(struct auth_link *link, enum ipc_limit limit);
+/* One more recipient for a message that has so many. false: there is no auth. */
+bool auth_link_count(struct auth_link *link, uint64_t session, uint64_t grant, uint32_t in_message,
+		     struct slice recipient);
+void auth_link_uncount(struct auth_link *link, uint64_t grant, uint32_t recipients);
 void auth_link_left(struct auth_link *link, uint64_t id);
 void auth_link_grant_end(struct auth_link *link, uint64_t grant);
 

@@ -64,7 +64,7 @@ struct session {
 	/* Of conduct.c. */
 	struct pace pace;
 	struct timer *slow;           /* runs while a recipient is held; NULL: never needed */
-	const struct smtp_rcpt *held; /* whose answer comes a second late */
+	const struct smtp_rcpt *held; /* whose answer comes late: conduct.c, count.c */
 	uint32_t bad_recipients;
 	uint32_t mark_round;
 	char client[SESSION_CLIENT_MAX];
@@ -76,6 +76,7 @@ struct session {
 	bool stalled : 1;                          /* no credit for the next part of the body */
 	bool auth_pending : 1;  /* auth owes an answer, or the client its next token */
 	bool write_blocked : 1; /* the socket takes no more for now */
+	bool counting : 1;      /* auth owes an answer about a recipient */
 	bool etrn_pending : 1;  /* queue owes an answer to ETRN */
 	bool eof : 1;           /* the client sends no more */
 	bool greeted : 1;       /* the first bytes of the client were looked at */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "body.h"
 #include "config/config.h"
+#include "count.h"
 #include "events.h"
 #include "os/log.h"
 #include "os/os.h"
@@ -41,8 +42,11 @@ void transaction_free(struct transaction **transaction)
 {
 	if (*transaction == NULL)
 		return;
-	if ((*transaction)->session != NULL)
+	if ((*transaction)->session != NULL) {
 		(*transaction)->session->transaction = NULL;
+		if ((*transaction)->state < TRANSACTION_SENT)
+			count_back((*transaction)->session->smtpd, *transaction);
+	}
 	free_transaction(*transaction);
 	*transaction = NULL;
 }
@@ -66,6 +70,7 @@ void transaction_drop(struct session *session)
 					   .sender = slice_str(transaction->sender),
 				   });
 	queue_link_abort(session->smtpd->queue, transaction);
+	count_back(session->smtpd, transaction);
 	free_transaction(transaction);
 }
 
@@ -195,11 +200,8 @@ static const struct refusal *why_not(const struct session *session,
 void transaction_rcpt(struct session *session, const struct smtp_rcpt *rcpt)
 {
 	struct transaction *transaction = session->transaction;
-	struct slice address = smtp_address_text(&rcpt->address);
-	struct rec_recipient record = {
-		.address = address, .notify = rcpt->terms.notify, .orcpt = rcpt->terms.orcpt};
-	struct refusal refusal = {.code = 452, .status = "4.5.3", .text = "Too many recipients"};
 	const struct refusal *why;
+	struct refusal refusal;
 
 	if (transaction == NULL) {
 		/* Its transaction went while the machine had one: as good as never begun. */
@@ -207,14 +209,33 @@ void transaction_rcpt(struct session *session, const struct smtp_rcpt *rcpt)
 		return;
 	}
 	why = why_not(session, transaction, &rcpt->address);
-	if (why != NULL)
+	if (why != NULL) {
 		refusal = *why;
-	record.n = transaction->recipients.count;
-	if (why != NULL ||
-	    ipc_list_add(&transaction->recipients, IPC_REC_recipient, &record) != ERR_OK) {
 		refusal.sender = slice_str(transaction->sender);
-		refusal.recipient = address;
+		refusal.recipient = smtp_address_text(&rcpt->address);
 		events_refuse(session, &refusal);
+	} else if (session->login != NULL) {
+		count_rcpt(session, rcpt);
+	} else {
+		transaction_add_rcpt(session, rcpt);
+	}
+}
+
+void transaction_add_rcpt(struct session *session, const struct smtp_rcpt *rcpt)
+{
+	struct transaction *transaction = session->transaction;
+	struct slice address = smtp_address_text(&rcpt->address);
+	struct rec_recipient record = {.n = transaction->recipients.count,
+				       .address = address,
+				       .notify = rcpt->terms.notify,
+				       .orcpt = rcpt->terms.orcpt};
+
+	if (ipc_list_add(&transaction->recipients, IPC_REC_recipient, &record) != ERR_OK) {
+		events_refuse(session, &(struct refusal){.code = 452,
+							 .status = "4.5.3",
+							 .text = "Too many recipients",
+							 .sender = slice_str(transaction->sender),
+							 .recipient = address});
 		return;
 	}
 	if (transaction->first_recipient == NULL)

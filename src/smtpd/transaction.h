@@ -65,6 +65,7 @@ struct transaction {
 	char *foreign_sender; /* what MAIL said, if it is not the account's; else NULL */
 	struct ipc_list_builder recipients;
 	char *first_recipient; /* NULL: none yet */
+	uint32_t counted;      /* recipients that auth counted for it */
 	uint32_t flags;        /* enum ipc_mail_flag */
 	/* What else was asked for in MAIL; its slices are the transaction's own. */
 	struct smtp_mail_terms terms;
@@ -87,6 +88,8 @@ struct transaction {
 /* Answers to the machine's events. */
 void transaction_mail(struct session *session, const struct smtp_mail *mail);
 void transaction_rcpt(struct session *session, const struct smtp_rcpt *rcpt);
+/* The recipient is wanted, and within the limits. */
+void transaction_add_rcpt(struct session *session, const struct smtp_rcpt *rcpt);
 void transaction_data(struct session *session);
 void transaction_body(struct session *session, struct slice text);
 /* The machine will refuse the message. */

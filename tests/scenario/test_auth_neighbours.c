@@ -84,11 +84,39 @@ static void test_budget_is_renewed(void **state)
 	assert_true(at < GRANTS_MAX);
 	budget = t.queue.grants[at].recipients_left;
 	t.queue.grants[at].recipients_left = 7;
-	peer_send(t.queue.peer, IPC_GRANT_USED, &(struct msg_grant_used){grant, 1, budget - 7, 7});
+	peer_send(t.queue.peer, IPC_GRANT_USED,
+		  &(struct msg_grant_used){
+			  .grant = grant, .messages = 1, .recipients = 1, .recipients_left = 7});
 	for (int i = 0; i < 500 && t.queue.grants[at].recipients_left == 7; i++)
 		run_for(t.loop, 10);
 	assert_int_equal(t.queue.grants[at].recipients_left, budget);
 	end_grant(0, grant);
+}
+
+/* smtpd asks before it says yes to a recipient: what queue took beyond that was never asked. */
+static void c19_what_was_not_counted_ends_the_login(void **state)
+{
+	uint64_t mine = log_in(0, "alice", GOOD), other = log_in(1, "alice", GOOD);
+	struct msg_grant_lost lost;
+	struct msg_counted counted;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		peer_send(
+			t.smtpd[0], IPC_COUNT,
+			&(struct msg_count){7, i == 0 ? mine : other, 0, SLICE_LIT("b@c.example")});
+		peer_expect(t.smtpd[0], IPC_COUNTED, &counted);
+		assert_int_equal(counted.session, 7);
+		assert_int_equal(counted.code, i == 0 ? 0 : 451); /* not its own grant */
+	}
+	peer_send(t.queue.peer, IPC_GRANT_USED,
+		  &(struct msg_grant_used){.grant = mine, .messages = 1, .recipients = 501});
+	end_grant(1, other); /* and all the while nothing happens: 1 counted, and a margin of 500 */
+	peer_send(t.queue.peer, IPC_GRANT_USED,
+		  &(struct msg_grant_used){.grant = mine, .messages = 1, .recipients = 1});
+	peer_expect(t.smtpd[0], IPC_GRANT_LOST, &lost);
+	assert_int_equal(lost.grant, mine);
+	assert_true(slice_is(lost.reason, "recipients-not-counted"));
 }
 
 /* ---- neighbours that die -------------------------------------------------------------------- */
@@ -379,6 +407,7 @@ static int run(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_overload),
 		cmocka_unit_test(test_budget_is_renewed),
+		cmocka_unit_test(c19_what_was_not_counted_ends_the_login),
 		cmocka_unit_test(test_queue_dies),
 		cmocka_unit_test(test_smtpd_dies),
 		cmocka_unit_test(test_hostile_smtpd),

@@ -99,6 +99,10 @@ class Postern:
         for load in ["refuse_load", "queue_load"]:
             if load not in self.parts["limits"]:
                 self.parts["limits"] += f" {load} = off"
+        # Nor is what a person may send: the tests send more.
+        for limit in ["recipients_per_message", "recipients_per_hour", "recipients_per_day", "new_recipients_per_day"]:
+            if limit not in self.parts["limits"]:
+                self.parts["limits"] += f" {limit} = 0"
         filled = {name: text.format(**self.values) for name, text in self.parts.items()}
         self.conf.write_text(self.template.format(**self.values, **filled))
         self.own()

@@ -171,8 +171,8 @@ class Channel:
 
 
 class Doorkeeper(Channel):
-    """The other end of smtpd's channel to auth. Whoever knocks is let in while the test does other
-    things, and who left is not shown; with admits = False the test sees and answers all."""
+    """The other end of smtpd's channel to auth. Whoever knocks is let in, and each recipient is within
+    the limits, while the test does other things, and who left is not shown; with admits = False the test sees and answers all."""
     END = object()
 
     def __init__(self, admits=True, **options):
@@ -196,7 +196,9 @@ class Doorkeeper(Channel):
                 if self.admits and got[0] == "KNOCK":
                     if not got[1].inside:
                         self.send("ADMIT", id=got[1].id)
-                elif not self.admits or got[0] not in ("LEFT", "STRUCK"):
+                elif self.admits and got[0] == "COUNT":
+                    self.send("COUNTED", session=got[1].session, grant=got[1].grant, code=0, status="", text="", reason="")
+                elif not self.admits or got[0] not in ("LEFT", "STRUCK", "UNCOUNT"):
                     self.inbox.put(got)
         except (EOFError, OSError, ValueError):
             self.inbox.put(self.END)
