@@ -143,6 +143,8 @@ struct config_auth {
 	uint32_t block_after;      /* failures of a source; 0: never */
 	uint64_t block_time;       /* ms of the first block */
 	struct strings never_block;
+	uint32_t freeze_networks;   /* new ones within an hour; 0: never */
+	uint32_t freeze_recipients; /* within an hour, from new networks; 0: never */
 };
 
 struct config_certificate {

@@ -19,11 +19,19 @@ struct key {
 struct entry {
 	UT_hash_handle hh;
 	struct key key;
-	int64_t seen, kept;
+	int64_t first, seen, kept;
+};
+
+/* An account that has entries, or had. */
+struct person {
+	UT_hash_handle hh; /* in order of their last logins, the oldest first */
+	uint64_t account;
+	int64_t since; /* its first login that is remembered */
 };
 
 struct known {
 	struct entry *table;
+	struct person *people;
 	size_t max;
 };
 
@@ -42,12 +50,21 @@ static void forget(struct known *known, struct entry *entry)
 	mem_free(entry);
 }
 
+static void forget_person(struct known *known, struct person *person)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): whoever is known is in it */
+	HASH_DEL(known->people, person);
+	mem_free(person);
+}
+
 void known_free(struct known **known)
 {
 	if (*known == NULL)
 		return;
 	while ((*known)->table != NULL)
 		forget(*known, (*known)->table);
+	while ((*known)->people != NULL)
+		forget_person(*known, (*known)->people);
 	MEM_FREE(*known);
 }
 
@@ -86,8 +103,48 @@ enum known_degree known_find(const struct known *known, const char *account,
 	return KNOWN_NEVER;
 }
 
+static struct person *find_person(const struct known *known, uint64_t account)
+{
+	struct person *person = NULL;
+
+	HASH_FIND(hh, known->people, &account, sizeof(account), person);
+	return person;
+}
+
+bool known_elsewhere(const struct known *known, const char *account,
+		     const unsigned char source[SOURCE_BYTES], int64_t now)
+{
+	const struct person *person;
+	const struct entry *entry;
+	struct key key;
+
+	make_key(account, source, SOURCE_WIDE, &key);
+	person = find_person(known, key.account);
+	entry = find(known, &key);
+	return person != NULL && now - person->since >= KNOWN_NEW &&
+	       (entry == NULL || now - entry->seen >= KNOWN_TIME || now - entry->first < KNOWN_NEW);
+}
+
+static void renew_person(struct known *known, uint64_t account, int64_t since)
+{
+	struct person *person = find_person(known, account);
+
+	if (person == NULL) {
+		while (known->people != NULL && HASH_COUNT(known->people) >= known->max / 2)
+			forget_person(known, known->people);
+		person = mem_alloc(sizeof(*person));
+		person->account = account;
+		person->since = since;
+	} else {
+		HASH_DEL(known->people, person);
+	}
+	HASH_ADD(hh, known->people, account, sizeof(person->account), person);
+	if (since < person->since)
+		person->since = since;
+}
+
 /* Puts it at the end of the order. */
-static struct entry *renew(struct known *known, const struct key *key, int64_t seen)
+static struct entry *renew(struct known *known, const struct key *key, int64_t first, int64_t seen)
 {
 	struct entry *entry = find(known, key);
 
@@ -97,8 +154,12 @@ static struct entry *renew(struct known *known, const struct key *key, int64_t s
 		entry = mem_alloc(sizeof(*entry));
 		entry->key = *key;
 		entry->kept = INT64_MIN / 2;
+		entry->first = first;
 	} else {
 		HASH_DEL(known->table, entry);
+		/* Forgotten, though it is still here; or loaded by the first of several sources. */
+		if (seen - entry->seen >= KNOWN_TIME || first < entry->first)
+			entry->first = first;
 	}
 	HASH_ADD(hh, known->table, key, sizeof(entry->key), entry);
 	entry->seen = seen;
@@ -114,9 +175,10 @@ bool known_seen(struct known *known, const char *account, const unsigned char so
 	while (known->table != NULL && now - known->table->seen >= KNOWN_TIME)
 		forget(known, known->table);
 	make_key(account, source, SOURCE_WIDE, &key);
-	(void)renew(known, &key, now);
+	(void)renew(known, &key, now, now);
+	renew_person(known, key.account, now);
 	make_key(account, source, SOURCE_NARROW, &key);
-	entry = renew(known, &key, now);
+	entry = renew(known, &key, now, now);
 	if (now - entry->kept < KNOWN_KEEP)
 		return false;
 	entry->kept = now;
@@ -124,12 +186,13 @@ bool known_seen(struct known *known, const char *account, const unsigned char so
 }
 
 void known_load(struct known *known, const char *account, const unsigned char source[SOURCE_BYTES],
-		int64_t seen)
+		int64_t first, int64_t last)
 {
 	struct key key;
 
 	make_key(account, source, SOURCE_WIDE, &key);
-	(void)renew(known, &key, seen);
+	(void)renew(known, &key, first, last);
+	renew_person(known, key.account, first);
 	make_key(account, source, SOURCE_NARROW, &key);
-	renew(known, &key, seen)->kept = seen;
+	renew(known, &key, first, last)->kept = last;
 }

@@ -18,6 +18,7 @@
 struct known;
 
 #define KNOWN_TIME INT64_C(2592000000) /* 30 days: a source not seen for so long is forgotten */
+#define KNOWN_NEW  INT64_C(86400000)   /* a day: what was seen first since then is new */
 #define KNOWN_KEEP INT64_C(86400000)   /* what was kept less than a day ago need not be again */
 
 enum known_degree {
@@ -31,11 +32,18 @@ void known_free(struct known **known);
 /* account: its canonical name. */
 enum known_degree known_find(const struct known *known, const char *account,
 			     const unsigned char source[SOURCE_BYTES], int64_t now);
+/*
+ * Whether the network around the source is new to the account: it logged in from there for the
+ * first time less than KNOWN_NEW ago, or never, though it has logged in from elsewhere for longer
+ * than that.
+ */
+bool known_elsewhere(const struct known *known, const char *account,
+		     const unsigned char source[SOURCE_BYTES], int64_t now);
 /* It has logged in from there. true: that is to be kept. */
 bool known_seen(struct known *known, const char *account, const unsigned char source[SOURCE_BYTES],
 		int64_t now);
-/* What was kept, with the time of then. */
+/* What was kept: when it was seen first, and last. */
 void known_load(struct known *known, const char *account, const unsigned char source[SOURCE_BYTES],
-		int64_t seen);
+		int64_t first, int64_t last);
 
 #endif

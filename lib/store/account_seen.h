@@ -24,7 +24,7 @@ enum err accounts_add_seen(struct accounts *accounts, const struct account_sight
 			   size_t count);
 /* All that were seen since then, the oldest first. */
 typedef void account_seen_fn(void *arg, const char *name, const unsigned char *source,
-			     int64_t seen);
+			     int64_t first, int64_t last);
 enum err accounts_each_seen(struct accounts *accounts, int64_t since, account_seen_fn *fn,
 			    void *arg);
 

@@ -46,7 +46,8 @@ enum err accounts_each_seen(struct accounts *accounts, int64_t since, account_se
 	while ((err = accounts_row(accounts, stmt)) == ERR_OK)
 		if (sqlite3_column_bytes(stmt, 1) == ACCOUNT_SOURCE_BYTES)
 			fn(arg, (const char *)sqlite3_column_text(stmt, 0),
-			   sqlite3_column_blob(stmt, 1), sqlite3_column_int64(stmt, 2));
+			   sqlite3_column_blob(stmt, 1), sqlite3_column_int64(stmt, 2),
+			   sqlite3_column_int64(stmt, 3));
 	accounts_done(stmt);
 	return err == ERR_EOF ? ERR_OK : err;
 }

@@ -22,6 +22,8 @@
 #include "usage.h"
 #include "verify.h"
 
+#define OWN_SERIAL UINT64_MAX /* of what no operator asked for */
+
 struct admin {
 	struct auth *auth;
 	struct worker_pool *pool;  /* one thread: operations keep their order */
@@ -212,6 +214,14 @@ static void work(void *arg)
 	operation_run(operation, admin->accounts, os_wall_ms());
 }
 
+/* For the log: nobody asked. */
+static void tell_frozen(const struct operation *operation)
+{
+	log_event(operation->failed ? LOG_ERROR : LOG_WARNING, "frozen",
+		  LOG_TEXT("account", operation->subject),
+		  LOG_TEXT("reason", operation->args.reason), LOG_TEXT("text", operation->text));
+}
+
 static void done(void *arg)
 {
 	struct operation *operation = arg;
@@ -219,6 +229,8 @@ static void done(void *arg)
 
 	apply(admin, operation);
 	operation->changed = 0;
+	if (operation->serial == OWN_SERIAL)
+		tell_frozen(operation);
 	if (operation->serial == admin->serial) {
 		send_rows(admin, operation);
 		if (operation->more && !operation->failed &&
@@ -231,6 +243,33 @@ static void done(void *arg)
 		else
 			send_end(admin, operation->id, operation->failed, operation->text);
 	}
+	operation_free(&operation);
+}
+
+static enum err begin(struct admin *admin, struct operation *operation, uint64_t serial)
+{
+	const struct config *config = auth_config(admin->auth);
+
+	operation->owner = admin;
+	operation->serial = serial;
+	operation->iterations = config->auth.iterations;
+	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
+	usage_flush(admin->auth->usage); /* what it tells is to be of now */
+	return worker_submit(admin->pool, work, done, operation);
+}
+
+void admin_freeze(struct admin *admin, const char *name, const char *why)
+{
+	const struct msg_op msg = {.op = IPC_OP_USER_FREEZE, .subject = slice_str(name)};
+	struct operation *operation = operation_new(&msg);
+
+	(void)snprintf(operation->args.reason, sizeof(operation->args.reason), "%s", why);
+	if (begin(admin, operation, OWN_SERIAL) == ERR_OK)
+		return;
+	(void)snprintf(operation->text, sizeof(operation->text),
+		       "not frozen: too many operations at once; postern user freeze does it");
+	operation->failed = true;
+	tell_frozen(operation);
 	operation_free(&operation);
 }
 
@@ -249,7 +288,6 @@ static void send_blocked(void *arg, struct ipc_list fields)
 
 static enum err on_op(struct admin *admin, const struct msg_op *msg)
 {
-	const struct config *config = auth_config(admin->auth);
 	struct operation *operation;
 	char text[BLOCKED_TEXT];
 
@@ -261,12 +299,7 @@ static enum err on_op(struct admin *admin, const struct msg_op *msg)
 		return ERR_OK;
 	}
 	operation = operation_new(msg);
-	operation->owner = admin;
-	operation->serial = admin->serial;
-	operation->iterations = config->auth.iterations;
-	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
-	usage_flush(admin->auth->usage); /* what it tells is to be of now */
-	if (worker_submit(admin->pool, work, done, operation) != ERR_OK) {
+	if (begin(admin, operation, admin->serial) != ERR_OK) {
 		send_end(admin, msg->id, true, "too many operations at once; try again");
 		operation_free(&operation);
 	}

@@ -16,6 +16,11 @@ enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]
 void admin_free(struct admin **admin);
 void admin_control(struct admin *admin, int fd); /* a channel, which replaces the one before */
 /*
+ * Freezes an account as an operator would, for a reason that was found here; its sessions end and
+ * its mail is held as then, and the log has what came of it.
+ */
+void admin_freeze(struct admin *admin, const char *name, const char *why);
+/*
  * Runs work on the thread, with its store, after all that was asked before; then done on the
  * loop's. The errand is the caller's, and so is what is to be freed if the process ends before it
  * was run. ERR_FULL: nothing is called.

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "admin.h"
 #include "auth.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
+#include "policy/anomaly.h"
 #include "sightings.h"
 
 enum {
@@ -28,6 +30,7 @@ struct defence {
 	struct auth *auth;
 	struct penalties *penalties;
 	struct known *known;
+	struct anomaly *anomaly;
 	struct sightings *sightings;
 	struct strings never_block;
 	struct login *waiting; /* for their turn, in the order in which they came */
@@ -188,10 +191,25 @@ void defence_succeeded(struct login *login, const struct account *account)
 	struct defence *defence = defence_of(login);
 	const unsigned char *source = login->ticket.attempt.source;
 	int64_t now = os_wall_ms();
+	char why[ANOMALY_WHY];
 
 	(void)end(login, PENALTIES_SUCCEEDED, NULL);
-	if (login->ticket.has_source && known_seen(defence->known, login->who.name, source, now))
+	if (!login->ticket.has_source)
+		return;
+	login->ticket.elsewhere = known_elsewhere(defence->known, login->who.name, source, now);
+	if (login->ticket.elsewhere &&
+	    anomaly_login(defence->anomaly, account->id, source, now_of(defence), why))
+		admin_freeze(defence->auth->admin, account->name, why);
+	if (known_seen(defence->known, login->who.name, source, now))
 		sightings_keep(defence->sightings, account->id, source, now);
+}
+
+void defence_sent(struct defence *defence, int64_t account, const char *name, uint32_t recipients)
+{
+	char why[ANOMALY_WHY];
+
+	if (anomaly_sent(defence->anomaly, account, recipients, now_of(defence), why))
+		admin_freeze(defence->auth->admin, name, why);
 }
 
 uint32_t defence_failed(struct login *login, const char *reason)
@@ -244,6 +262,7 @@ struct defence *defence_new(struct auth *auth)
 	defence->auth = auth;
 	defence->penalties = penalties_new(on_block, defence);
 	defence->known = known_new(AUTH_KNOWN_MAX);
+	defence->anomaly = anomaly_new();
 	defence->sightings = sightings_new(auth->loop);
 	defence->turn = timer_new(auth->loop, next_turns, defence);
 	return defence;
@@ -263,6 +282,10 @@ void defence_configure(struct defence *defence, const struct config *config)
 	};
 
 	penalties_set_rules(defence->penalties, &rules);
+	anomaly_set_rules(defence->anomaly, &(struct anomaly_rules){
+						    .networks = config->auth.freeze_networks,
+						    .recipients = config->auth.freeze_recipients,
+					    });
 }
 
 void defence_free(struct defence **defence)
@@ -272,6 +295,7 @@ void defence_free(struct defence **defence)
 	timer_free(&(*defence)->turn);
 	sightings_free(&(*defence)->sightings);
 	known_free(&(*defence)->known);
+	anomaly_free(&(*defence)->anomaly);
 	penalties_free(&(*defence)->penalties);
 	MEM_FREE(*defence);
 }

@@ -5,6 +5,9 @@
  * rules are policy/penalties.h's; here are the logins that wait, the words, and from where each
  * account has logged in (policy/known.h), which the store keeps.
  *
+ * What happens afterwards is looked at as far as it is new to the account (policy/anomaly.h): if
+ * its password seems to be stolen, it is frozen.
+ *
  * Each login holds a ticket. Whatever becomes of the login, its ticket is used up once:
  * defence_succeeded, defence_failed, or defence_release if it was not found out.
  */
@@ -37,6 +40,7 @@ enum {
 struct ticket {
 	struct penalties_attempt attempt;
 	bool has_source;
+	bool elsewhere; /* known since it was right: the network is new to the account */
 	/* Waiting for its turn. */
 	struct login *prev, *next;
 	void (*go)(struct login *login);
@@ -63,6 +67,8 @@ void defence_begin(struct login *login, struct slice client);
 void defence_admit(struct login *login, struct slice password, void (*go)(struct login *login));
 /* It was right. */
 void defence_succeeded(struct login *login, const struct account *account);
+/* Under a grant that was given in a network that is new to the account. */
+void defence_sent(struct defence *defence, int64_t account, const char *name, uint32_t recipients);
 /* It was wrong, or the client left before that was known. Returns the ms the answer is to wait. */
 uint32_t defence_failed(struct login *login, const char *reason);
 /* Sends the refusal and frees the login after so many ms; false: it is to be sent now. */

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "defence.h"
 #include "door.h"
 #include "front.h"
 #include "ipc/channel.h"
@@ -25,6 +26,7 @@ struct grant {
 	struct front *front;
 	enum state state;
 	bool standing;
+	bool elsewhere;     /* from a network that is new to the account */
 	int64_t account_id; /* 0 for a standing one */
 	int64_t key_id;     /* 0: the main password */
 	int64_t expires;    /* of account or key, wall; 0: never */
@@ -203,6 +205,9 @@ static enum err on_used(struct grants *grants, const struct msg_grant_used *msg)
 		revoke(grants, grant);
 		return ERR_OK;
 	}
+	if (grant->elsewhere)
+		defence_sent(grants->auth->defence, grant->account_id, grant->account,
+			     msg->recipients);
 	if (grant->state != LEAVING && msg->recipients_left < GRANT_BUDGET / 2)
 		renew(grants, grant);
 	return ERR_OK;
@@ -394,6 +399,11 @@ enum err grants_add_standing(struct grants *grants, struct front *front, struct 
 	send_grant(grants, grant); /* without queue it goes out when there is one */
 	*grant_out = grant;
 	return ERR_OK;
+}
+
+void grant_elsewhere(struct grant *grant)
+{
+	grant->elsewhere = true;
 }
 
 uint64_t grant_number(const struct grant *grant)

@@ -55,6 +55,8 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 enum err grants_add_standing(struct grants *grants, struct front *front, struct ipc_list domains,
 			     grant_ready_fn *ready, void *arg, struct grant **grant_out);
 uint64_t grant_number(const struct grant *grant);
+/* It was given to somebody in a network that is new to the account: what it sends is looked at. */
+void grant_elsewhere(struct grant *grant);
 
 struct grant_owner {
 	int64_t account_id;

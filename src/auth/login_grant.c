@@ -134,6 +134,8 @@ void login_succeed(struct login *login, const struct account *account)
 	login->state = LOGIN_GRANTING;
 	err = grants_add(auth->grants, login->front, account, login->address,
 			 ipc_list_view(&login->senders), on_granted, login, &login->grant);
+	if (err == ERR_OK && login->ticket.elsewhere)
+		grant_elsewhere(login->grant);
 	if (err == ERR_RANGE)
 		login_fail(login, &TOO_MANY, "limits.sessions_per_account is reached");
 	else if (err != ERR_OK)

@@ -127,14 +127,14 @@ struct loading {
 };
 
 static void load(void *arg, const char *name, const unsigned char source[SOURCE_BYTES],
-		 int64_t seen)
+		 int64_t first, int64_t last)
 {
 	const struct loading *loading = arg;
 	char canonical[ACCOUNT_NAME_MAX + 1], why[ACCOUNT_WHY];
 
 	/* The domain of bare names may be another now. */
 	if (account_name_read(slice_str(name), loading->domain, canonical, why) == ERR_OK)
-		known_load(loading->known, canonical, source, seen);
+		known_load(loading->known, canonical, source, first, last);
 }
 
 enum err sightings_open(struct sightings *sightings, const char *path, const char *domain,
@@ -143,8 +143,9 @@ enum err sightings_open(struct sightings *sightings, const char *path, const cha
 	struct loading loading = {known, domain};
 	enum err err = accounts_open(path, &sightings->accounts, why);
 
-	if (err == ERR_OK && (err = accounts_each_seen(sightings->accounts, os_wall_ms() - KNOWN_TIME,
-						  load, &loading)) != ERR_OK)
+	if (err == ERR_OK &&
+	    (err = accounts_each_seen(sightings->accounts, os_wall_ms() - KNOWN_TIME, load,
+				      &loading)) != ERR_OK)
 		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(sightings->accounts));
 	return err;
 }

@@ -480,11 +480,45 @@ static void known_sources(void **state)
 	assert_int_equal(known_find(known, "alice", here, t + KNOWN_TIME - 1), KNOWN_HERE);
 	assert_int_equal(known_find(known, "alice", here, t + KNOWN_TIME), KNOWN_NEVER);
 	/* Beyond its bound the longest unseen goes. */
-	known_load(known, "bob", far, t + 1);
+	known_load(known, "bob", far, t, t + 1);
 	assert_int_equal(known_find(known, "bob", far, t + 2), KNOWN_HERE);
 	assert_true(known_seen(known, "carol", near, t + 2));
 	assert_int_equal(known_find(known, "alice", here, t + 2), KNOWN_NEVER);
 	assert_int_equal(known_find(known, "bob", far, t + 2), KNOWN_HERE);
+	known_free(&known);
+}
+
+/* New is where an account has been for less than a day, when it has been elsewhere for longer. */
+static void c19_elsewhere(void **state)
+{
+	unsigned char home[SOURCE_BYTES], near[SOURCE_BYTES], far[SOURCE_BYTES];
+	struct known *known = known_new(10);
+	int64_t day = 24 * HOUR, t = 1700000000000;
+
+	(void)state;
+	assert_true(source_read(SLICE_LIT("192.0.2.1"), home));
+	assert_true(source_read(SLICE_LIT("192.0.2.9"), near));
+	assert_true(source_read(SLICE_LIT("198.51.100.1"), far));
+	assert_false(
+		known_elsewhere(known, "alice", home, t)); /* of a new account nothing is known */
+	(void)known_seen(known, "alice", home, t);
+	assert_false(known_elsewhere(known, "alice", far, t + day - 1));
+	assert_true(known_elsewhere(known, "alice", far, t + day));
+	assert_false(known_elsewhere(known, "alice", home, t + day));
+	assert_false(known_elsewhere(known, "alice", near, t + day));
+	assert_false(known_elsewhere(known, "bob", far, t + day));
+	(void)known_seen(known, "alice", far, t + day);
+	assert_true(known_elsewhere(known, "alice", far, t + 2 * day - 1));
+	assert_false(known_elsewhere(known, "alice", far, t + 2 * day));
+	/* After a month away it is new again, even if it was not forgotten. */
+	assert_true(known_elsewhere(known, "alice", home, t + KNOWN_TIME));
+	(void)known_seen(known, "alice", far, t + KNOWN_TIME - 1);
+	(void)known_seen(known, "alice", home, t + KNOWN_TIME + day);
+	assert_true(known_elsewhere(known, "alice", home, t + KNOWN_TIME + day));
+	/* As it was kept. */
+	known_load(known, "bob", home, t, t + 5 * day);
+	assert_true(known_elsewhere(known, "bob", far, t + 5 * day));
+	assert_false(known_elsewhere(known, "bob", near, t + 5 * day));
 	known_free(&known);
 }
 
@@ -512,6 +546,7 @@ int main(void)
 		TEST(forgiven_in_between),
 		TEST(millions_of_sources_stay_within_bounds),
 		TEST(known_sources),
+		TEST(c19_elsewhere),
 	};
 
 	hash_set_key((const unsigned char *)"0123456789abcdef");

@@ -391,13 +391,14 @@ struct seen {
 	char names[256];
 };
 
-static void note_seen(void *arg, const char *name, const unsigned char *source, int64_t seen)
+static void note_seen(void *arg, const char *name, const unsigned char *source, int64_t first,
+		      int64_t last)
 {
 	struct seen *all = arg;
 
 	all->count++;
-	assert_true(seen >= all->last);
-	all->last = seen;
+	assert_true(last >= all->last && first <= last);
+	all->last = last;
 	(void)snprintf(all->names + strlen(all->names), sizeof(all->names) - strlen(all->names),
 		       "%s:%u ", name, source[15]);
 }
