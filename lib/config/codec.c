@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "config/settings.h"
 
-enum { CODEC_VERSION = 1 };
+enum { CODEC_VERSION = 1, SECTION_BYTES_MAX = 1024 * 1024 };
 #define NO_TEXT UINT32_MAX
 
 static enum err put_u32(struct buf *out, uint32_t value)
@@ -77,6 +77,35 @@ enum err config_encode(const struct config *config, struct buf *out)
 	if (err != ERR_OK)
 		buf_truncate(out, before);
 	return err;
+}
+
+/* The settings of a section as bytes. */
+static enum err put_section(struct buf *out, const struct section *section, void *base)
+{
+	enum err err = put_text(out, *section_title(base));
+
+	for (const struct setting *s = setting_first(section); err == ERR_OK && s != NULL;
+	     s = setting_next(s))
+		err = put_setting(out, s, base);
+	return err;
+}
+
+bool config_backend_same(const struct config *a, const struct config *b, size_t index)
+{
+	const struct section *section = section_find("backend");
+	struct buf x, y;
+	bool same;
+
+	if (index >= a->backend_count || index >= b->backend_count)
+		return false;
+	buf_init(&x, SECTION_BYTES_MAX);
+	buf_init(&y, SECTION_BYTES_MAX);
+	same = put_section(&x, section, section_base(section, a, index)) == ERR_OK &&
+	       put_section(&y, section, section_base(section, b, index)) == ERR_OK &&
+	       slice_equal(buf_data(&x), buf_data(&y));
+	buf_release(&x);
+	buf_release(&y);
+	return same;
 }
 
 static enum err get(struct slice *in, void *value, size_t size)

@@ -36,6 +36,7 @@ void config_free(struct config **config)
 	mem_free(c->relays);
 	mem_free(c->routes);
 	mem_free(c->certificates);
+	mem_free(c->backends);
 	places_free(&c->places);
 	MEM_FREE(*config);
 }
@@ -46,6 +47,23 @@ const struct config_relay *config_relay_find(const struct config *config, const 
 		if (strcmp(config->relays[i].name, name) == 0)
 			return &config->relays[i];
 	return NULL;
+}
+
+const char *config_backend_type(enum backend_type type)
+{
+	return setting_find(section_find("backend"), "type")->words[type];
+}
+
+uint16_t config_backend_process(size_t backend, uint32_t number)
+{
+	return (uint16_t)(backend * CONFIG_BACKEND_PROCESSES_MAX + number);
+}
+
+const struct config_backend *config_backend_of(const struct config *config, uint16_t index)
+{
+	size_t backend = index / CONFIG_BACKEND_PROCESSES_MAX;
+
+	return backend < config->backend_count ? &config->backends[backend] : NULL;
 }
 
 void config_state_path(const struct config *config, const char *name, char path_out[4096])

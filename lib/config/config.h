@@ -25,11 +25,17 @@ enum bare_newline { BARE_NEWLINE_REPAIR, BARE_NEWLINE_REFUSE };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 enum sender_check { SENDER_CHECK_REJECT, SENDER_CHECK_REWRITE, SENDER_CHECK_LOG };
+enum backend_type { BACKEND_SASLAUTHD, BACKEND_SASLDB, BACKEND_PAM };
 enum received_shows { RECEIVED_FULL, RECEIVED_ACCOUNT, RECEIVED_MINIMAL };
 
 /* Of a setting that is a load average: so many times the cores as its row says. */
 #define CONFIG_LOAD_AUTO UINT32_MAX
 enum { CONFIG_REFUSE_PER_CORE = 12, CONFIG_QUEUE_PER_CORE = 8 };
+
+enum {
+	CONFIG_BACKENDS_MAX = 16,
+	CONFIG_BACKEND_PROCESSES_MAX = 16, /* of one back end */
+};
 
 struct strings {
 	char **items;
@@ -153,6 +159,23 @@ struct config_certificate {
 	char *key;         /* NULL: it lies in certificate */
 };
 
+struct config_backend { /* somebody else who knows passwords */
+	char *name;
+	enum backend_type type;
+	uint32_t processes;
+	uint64_t timeout; /* ms */
+	uint32_t waiting; /* logins that may wait for a process, then 454 */
+	uint64_t cache;   /* ms, as of struct config_auth */
+	char *user;       /* NULL: user_prefix and "backend" */
+	char *group;      /* NULL: by type */
+	char *socket;
+	char *file;
+	char *realm;
+	char *application;
+	char *config_path;
+	char *service;
+};
+
 struct config_tls {
 	char *certificate; /* PEM chain; the key may follow in it */
 	char *key;
@@ -176,6 +199,8 @@ struct config {
 	size_t route_count;
 	struct config_certificate *certificates; /* beside that of tls */
 	size_t certificate_count;
+	struct config_backend *backends; /* in the order in which they are asked */
+	size_t backend_count;
 	struct config_tls tls;
 	struct config_submission submission;
 	struct config_limits limits;
@@ -194,6 +219,15 @@ void config_free(struct config **config);
 enum err config_encode(const struct config *config, struct buf *out);   /* no secrets are in it */
 enum err config_decode(struct slice bytes, struct config **config_out); /* ERR_SYNTAX, ERR_RANGE */
 const struct config_relay *config_relay_find(const struct config *config, const char *name);
+const char *config_backend_type(enum backend_type type); /* as in the file */
+/* Whether back end number index is the same in both, with all its settings. */
+bool config_backend_same(const struct config *a, const struct config *b, size_t index);
+/*
+ * Processes of back ends are numbered over all of them, in the order of the file. The back end that
+ * process number index is for; NULL: none.
+ */
+uint16_t config_backend_process(size_t backend, uint32_t number);
+const struct config_backend *config_backend_of(const struct config *config, uint16_t index);
 
 /* Where things lie; the result is appended with a terminator to a buffer of PATH_MAX bytes. */
 void config_state_path(const struct config *config, const char *name, char path_out[4096]);

@@ -51,7 +51,7 @@ struct reader {
 	void *base;
 	struct place section_place;
 	struct place seen[SETTING_COUNT_MAX];
-	struct place section_seen[16];
+	struct place section_seen[32];
 };
 
 /*

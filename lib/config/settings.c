@@ -59,9 +59,10 @@ enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 #define ARRAY_relay      offsetof(struct config, relays), offsetof(struct config, relay_count)
 #define ARRAY_certificate                                                                          \
 	offsetof(struct config, certificates), offsetof(struct config, certificate_count)
-#define ARRAY_route offsetof(struct config, routes), offsetof(struct config, route_count)
-#define TITLED      true
-#define SINGLE      false
+#define ARRAY_backend offsetof(struct config, backends), offsetof(struct config, backend_count)
+#define ARRAY_route   offsetof(struct config, routes), offsetof(struct config, route_count)
+#define TITLED        true
+#define SINGLE        false
 
 const struct section config_sections[] = {
 #define SECTION(id, name, kind, type, help) {name, kind, sizeof(struct type), ARRAY_##id, help},
@@ -122,8 +123,8 @@ size_t setting_index(const struct setting *setting)
 
 bool setting_is_required(const struct setting *setting)
 {
-	return setting->min != 0 &&
-	       (setting_is_text(setting) || setting_is_list(setting) || setting->type == SET_VIA);
+	return setting->min != 0 && (setting_is_text(setting) || setting_is_list(setting) ||
+				     setting->type == SET_VIA || setting->type == SET_ENUM);
 }
 
 /*

@@ -14,7 +14,7 @@ enum {
 	VALUE_TITLE_MAX = 64,   /* name of a section */
 	VALUE_TITLED_MAX = 256, /* sections of one kind */
 	VALUE_WHY_MAX = 512,
-	SETTING_COUNT_MAX = 128,
+	SETTING_COUNT_MAX = 256,
 };
 
 enum setting_type {
@@ -27,9 +27,9 @@ enum setting_type {
 	SET_SIZE,      /* uint64_t */
 	SET_TIME,      /* uint64_t, ms */
 	SET_COUNT,     /* uint16_t, uint32_t or uint64_t */
-	SET_LOAD,      /* uint32_t: a load average in hundredths; 0 off, CONFIG_LOAD_AUTO by the cores */
-	SET_BOOL,      /* bool */
-	SET_ENUM,      /* enum, or bool for two words */
+	SET_LOAD, /* uint32_t: a load average in hundredths; 0 off, CONFIG_LOAD_AUTO by the cores */
+	SET_BOOL, /* bool */
+	SET_ENUM, /* enum, or bool for two words */
 	/* struct strings of: */
 	SET_DOMAINS,
 	SET_ADDRESSES,

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,6 +285,72 @@ static void verify_relays(struct verifier *verifier)
 	}
 }
 
+#define OF(type) (1u << BACKEND_##type)
+
+/* A setting that says something to other types only would be a mistake that nobody notices. */
+static void verify_backend(struct verifier *verifier, size_t index)
+{
+	const struct config_backend *backend = &verifier->config->backends[index];
+	const struct {
+		const char *name;
+		bool set;
+		unsigned types;
+	} settings[] = {
+		{"socket", backend->socket != NULL, OF(SASLAUTHD)},
+		{"file", backend->file != NULL, OF(SASLDB)},
+		{"realm", backend->realm != NULL, OF(SASLAUTHD) | OF(SASLDB)},
+		{"application", backend->application != NULL, OF(SASLAUTHD) | OF(SASLDB)},
+		{"config_path", backend->config_path != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(PAM)},
+		{"service", backend->service != NULL, OF(SASLAUTHD) | OF(PAM)},
+	};
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (settings[i].set && !(settings[i].types & (1u << backend->type)))
+			complain(verifier, (struct spot){"backend", index, settings[i].name},
+				 "backend \"%s\": %s is of no use with type = \"%s\"; take it "
+				 "out",
+				 backend->name, settings[i].name,
+				 config_backend_type(backend->type));
+}
+
+/* Root starts its processes as this user, in this group. */
+static void verify_backend_user(struct verifier *verifier, size_t index)
+{
+	const struct config_backend *backend = &verifier->config->backends[index];
+	char user[256];
+
+	if (geteuid() != 0)
+		return;
+	if (backend->user != NULL)
+		snprintf(user, sizeof(user), "%.200s", backend->user);
+	else if (!config_user(verifier->config, "backend", user))
+		user[0] = '\0';
+	if (user[0] != '\0' && getpwnam(user) == NULL)
+		complain(verifier, (struct spot){"backend", index, "user"},
+			 "backend \"%s\": there is no user %s to run its processes; make it: "
+			 "adduser "
+			 "--system --group --no-create-home %s",
+			 backend->name, user, user);
+	if (backend->group != NULL && getgrnam(backend->group) == NULL)
+		complain(verifier, (struct spot){"backend", index, "group"},
+			 "backend \"%s\": there is no group %s on this machine", backend->name,
+			 backend->group);
+}
+
+static void verify_backends(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+
+	for (size_t i = 0; i < config->backend_count; i++) {
+		verify_backend(verifier, i);
+		verify_backend_user(verifier, i);
+	}
+	if (config->backend_count > CONFIG_BACKENDS_MAX)
+		complain(verifier, (struct spot){"backend", CONFIG_BACKENDS_MAX, "type"},
+			 "there are %zu backend sections; %d is the most", config->backend_count,
+			 CONFIG_BACKENDS_MAX);
+}
+
 static bool hostname_is_public(const char *name)
 {
 	static const char *const local[] = {"localhost", "localdomain", "local",
@@ -366,6 +434,7 @@ enum err config_verify(const struct config *config, struct buf *errors)
 	verify_listens(&verifier);
 	verify_relays(&verifier);
 	verify_auth(&verifier);
+	verify_backends(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);
 	return verifier.bad ? ERR_SYNTAX : ERR_OK;

@@ -53,7 +53,7 @@ struct child {
 	struct channel *master;
 	struct hook *log_hook;
 	struct timer *log_timer, *end_timer;
-	char name[32]; /* in the log: "smtpd-0" */
+	char name[96]; /* in the log: "smtpd-0" */
 	uint16_t index;
 	uint32_t incarnation;
 	struct config *config;   /* in force */
@@ -221,28 +221,50 @@ static void on_log_hook(void *arg)
 
 /* ---- the first configuration -------------------------------------------------------------- */
 
-static enum err give_up_rights(struct child *child, const struct config *config, char *why)
+/* The user and the group in numbers. */
+static enum err find_user(const struct child_user *user, uid_t *uid, gid_t *gid, gid_t *more,
+			  char *why)
 {
-	char user[256], root[OS_PATH_MAX];
-	uid_t uid;
-	gid_t gid;
-
-	if (!os_is_root() || !config_user(config, child->role->name, user))
-		return ERR_OK;
-	if (os_user(user, &uid, &gid) != ERR_OK) {
+	if (os_user(user->name, uid, gid) != ERR_OK) {
 		snprintf(why, WHY_MAX,
 			 "there is no user %.200s to run as; \"postern setup\" makes it, or: "
 			 "adduser --system --group --no-create-home %.200s",
-			 user, user);
+			 user->name, user->name);
 		return ERR_NOT_FOUND;
 	}
-	if (uid == 0) {
+	if (*uid == 0 && !user->may_be_root) {
 		snprintf(why, WHY_MAX, "user %.200s has root's number 0; it must have its own",
-			 user);
+			 user->name);
 		return ERR_DENIED;
 	}
+	if (user->group[0] != '\0' && os_group(user->group, more) != ERR_OK) {
+		snprintf(why, WHY_MAX, "there is no group %.200s to be in", user->group);
+		return ERR_NOT_FOUND;
+	}
+	return ERR_OK;
+}
+
+static enum err give_up_rights(struct child *child, const struct config *config, char *why)
+{
+	struct child_user user = {0};
+	char root[OS_PATH_MAX];
+	gid_t gid, more = 0;
+	uid_t uid;
+	enum err err;
+
+	if (!os_is_root())
+		return ERR_OK;
+	if (!config_user(config, child->role->name, user.name))
+		user.name[0] = '\0';
+	if (child->role->user != NULL)
+		child->role->user(child, config, &user);
+	if (user.name[0] == '\0')
+		return ERR_OK;
+	err = find_user(&user, &uid, &gid, &more, why);
+	if (err != ERR_OK)
+		return err;
 	config_runtime_path(config, "empty", root);
-	return os_drop_privileges(uid, gid,
+	return os_drop_privileges(uid, gid, user.group[0] != '\0' ? &more : NULL,
 				  child->role->empty_root && ROOT_CAN_BE_EMPTY ? root : NULL, why);
 }
 
@@ -475,6 +497,8 @@ static bool read_arguments(struct child *child, int argc, char **argv)
 		else if (strcmp(argv[i], "--incarnation") == 0 &&
 			 read_number(argv[i + 1], UINT32_MAX, &value))
 			child->incarnation = (uint32_t)value;
+		else if (strcmp(argv[i], "--name") == 0 && argv[i + 1] != NULL)
+			snprintf(child->name, sizeof(child->name), "%s", argv[i + 1]);
 		else
 			return false;
 	}
@@ -545,9 +569,7 @@ int child_main(int argc, char **argv, const struct child_role *role)
 			argc > 0 ? argv[0] : role->name);
 		return 2;
 	}
-	if (role->role == IPC_SMTPD)
-		snprintf(child->name, sizeof(child->name), "%s-%u", role->name, child->index);
-	else
+	if (child->name[0] == '\0')
 		snprintf(child->name, sizeof(child->name), "%s", role->name);
 	harden();
 	log_open(child->name, LOG_OUTPUT_STREAM, STDERR_FILENO, false);

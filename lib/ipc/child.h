@@ -21,6 +21,13 @@ struct loop;
 struct sandbox;
 struct child;
 
+/* Who a process runs as when root starts it. */
+struct child_user {
+	char name[256];  /* "": it stays root */
+	char group[256]; /* one group more; "": none */
+	bool may_be_root;
+};
+
 struct child_role {
 	const char *name; /* "smtpd" */
 	enum ipc_role role;
@@ -47,7 +54,10 @@ struct child_role {
 	 * What the process may do once privileges are dropped; called after start, with the first
 	 * configuration. What it points to must stay valid until open is called.
 	 */
-	void (*sandbox)(struct child *child, const struct config *config, struct sandbox *sandbox_out);
+	void (*sandbox)(struct child *child, const struct config *config,
+			struct sandbox *sandbox_out);
+	/* Changes what user_prefix + name would make of it; may be NULL. After start. */
+	void (*user)(struct child *child, const struct config *config, struct child_user *user);
 	bool empty_root; /* as root: chroot to the empty folder runtime_dir/empty */
 	/* Those that only some roles have; NULL: such a message is an error. */
 	void (*listener)(struct child *child, const struct msg_listener *msg, int fd);
@@ -59,7 +69,9 @@ struct child_role {
 	void (*shutdown)(struct child *child, uint32_t within_ms);
 };
 
-/* Runs the process; returns its exit status. arguments: as main() got them ("--index N"). */
+/* Runs the process; returns its exit status. arguments: as main() got them ("--index N",
+ * --incarnation,
+ * --name: what it is called in the log). */
 int child_main(int argc, char **argv, const struct child_role *role);
 
 struct loop *child_loop(struct child *child);

@@ -119,7 +119,7 @@ bool ipc_type_descriptor(uint16_t type)
 bool ipc_type_secret(uint16_t type)
 {
 	return type == IPC_IDENTITY || type == IPC_SECRET || type == IPC_AUTH_START ||
-	       type == IPC_AUTH_TOKEN || type == IPC_OP ||
+	       type == IPC_AUTH_TOKEN || type == IPC_CHECK || type == IPC_OP ||
 	       type == IPC_OP_ROW; /* a password that was made for an account */
 }
 
@@ -140,6 +140,8 @@ const char *ipc_role_name(enum ipc_role role)
 		return "control";
 	case IPC_CLI:
 		return "cli";
+	case IPC_BACKEND:
+		return "backend";
 	case IPC_ROLE_END:
 		break;
 	}

@@ -91,6 +91,7 @@ enum ipc_role {
 	IPC_RELAY,
 	IPC_CONTROL,
 	IPC_CLI,
+	IPC_BACKEND,
 	IPC_ROLE_END,
 };
 
@@ -127,6 +128,13 @@ enum ipc_name { /* what became of the look-up of a client's name */
 	IPC_NAME_NO_ANSWER, /* no name server gave one, or there is no time for it */
 	IPC_NAME_NONE,      /* no name that has the address in turn */
 	IPC_NAME_OF_HOST,
+};
+
+enum ipc_check { /* what a back end says of a name and a password */
+	IPC_CHECK_YES = 1,
+	IPC_CHECK_NO,          /* it knows the name, or does not tell, and this is not the password */
+	IPC_CHECK_UNKNOWN,     /* it knows no such name */
+	IPC_CHECK_UNAVAILABLE, /* it cannot be asked now */
 };
 
 enum ipc_verdict { /* of a submission */
@@ -177,7 +185,8 @@ enum ipc_op {
 	/*
 	 * master, auth, queue, relay: control asks each. Rows: what each finds worth telling;
 	 * master has one per process, named by its field "process". Besides, a row for each limit:
-	 * limit, value (as configured), now (how much is used, if that can be said), struck.
+	 * limit, value (as configured), now (how much is used, if that can be said), struck; and one
+	 * for each back end: backend, type, state, since, processes, waiting, yes, no, unavailable, why.
 	 */
 	IPC_OP_STATUS = 1,
 	IPC_OP_RELOAD = 2, /* master; ends when the new configuration is in force, or why not */

@@ -78,6 +78,36 @@ enum err os_read_file(const char *path, size_t max, struct buf *out)
 	return err;
 }
 
+enum err os_read_head(const char *path, size_t len, struct buf *out)
+{
+	enum err err = ERR_OK;
+	struct stat st;
+	size_t room;
+	ssize_t got;
+	char *ptr;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd == -1)
+		return from_errno();
+	if (fstat(fd, &st) != 0)
+		err = ERR_IO;
+	else if (!S_ISREG(st.st_mode))
+		err = ERR_SYNTAX;
+	else
+		err = buf_reserve(out, len, &ptr, &room);
+	if (err == ERR_OK) {
+		do
+			got = read(fd, ptr, room);
+		while (got == -1 && errno == EINTR);
+		if (got == -1)
+			err = from_errno();
+		else
+			buf_commit(out, (size_t)got);
+	}
+	close_quietly(fd);
+	return err;
+}
+
 static enum err write_all(int fd, struct slice data)
 {
 	while (data.len != 0) {

@@ -30,6 +30,8 @@ void os_libexec_path(const char *program, char path_out[OS_PATH_MAX]);
  * ERR_NOT_FOUND, ERR_DENIED; ERR_RANGE too large; ERR_SYNTAX not a regular file.
  */
 enum err os_read_file(const char *path, size_t max, struct buf *out);
+/* Its first bytes, len at most; the same errors but ERR_RANGE. */
+enum err os_read_head(const char *path, size_t len, struct buf *out);
 /* Writes to a temporary beside it, syncs file and folder, renames. ERR_NO_SPACE, ERR_DENIED,
  * ERR_IO. */
 enum err os_write_file(const char *path, struct slice data, mode_t mode);
@@ -76,8 +78,13 @@ void os_kill(pid_t pid, int signum);
 void os_notify(const char *state);
 /* ERR_NOT_FOUND. */
 enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out);
-/* Becomes the user for good, in root_dir (chroot) if it is not NULL. why: 256 bytes. */
-enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *why);
+enum err os_group(const char *name, gid_t *gid_out); /* ERR_NOT_FOUND */
+/*
+ * Becomes the user for good, in root_dir (chroot) if it is not NULL, and in one group more if more
+ * is not NULL. why: 256 bytes.
+ */
+enum err os_drop_privileges(uid_t uid, gid_t gid, const gid_t *more, const char *root_dir,
+			    char *why);
 bool os_is_root(void);
 void os_harden(void); /* no core dumps, not dumpable, no new privileges, umask 077 */
 /* Raises the limit of open files: the hard one to wanted as root, the soft one to it. The result.

@@ -128,7 +128,18 @@ enum err os_user(const char *name, uid_t *uid_out, gid_t *gid_out)
 	return ERR_OK;
 }
 
-enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *why)
+enum err os_group(const char *name, gid_t *gid_out)
+{
+	struct group *entry = getgrnam(name);
+
+	if (entry == NULL)
+		return ERR_NOT_FOUND;
+	*gid_out = entry->gr_gid;
+	return ERR_OK;
+}
+
+enum err os_drop_privileges(uid_t uid, gid_t gid, const gid_t *more, const char *root_dir,
+			    char *why)
 {
 	uid_t real, effective, saved;
 
@@ -137,7 +148,7 @@ enum err os_drop_privileges(uid_t uid, gid_t gid, const char *root_dir, char *wh
 			 strerror(errno));
 		return ERR_DENIED;
 	}
-	if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 ||
+	if (setgroups(more != NULL ? 1 : 0, more) != 0 || setresgid(gid, gid, gid) != 0 ||
 	    setresuid(uid, uid, uid) != 0) {
 		snprintf(why, WHY, "cannot become user %u, group %u: %s", (unsigned)uid,
 			 (unsigned)gid, strerror(errno));

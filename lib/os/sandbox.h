@@ -19,6 +19,11 @@ enum sandbox_power {
 	SANDBOX_ACCEPT = 1 << 0,  /* accept connections on listeners it was given */
 	SANDBOX_CONNECT = 1 << 1, /* make sockets and connect */
 	SANDBOX_FILES = 1 << 2,   /* open, write, rename below the folders */
+	/*
+	 * Only that no program it starts gains rights (no_new_privs): for modules of others, whose
+	 * needs nobody can list. folders and other powers say nothing then.
+	 */
+	SANDBOX_OPEN = 1 << 3,
 };
 
 struct sandbox {

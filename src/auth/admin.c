@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "auth.h"
+#include "backends.h"
 #include "base/mem.h"
 #include "blocked.h"
 #include "config/config.h"
 #include "defence.h"
+#include "elsewhere.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "limits.h"
@@ -29,7 +31,8 @@ struct admin {
 	struct worker_pool *pool;  /* one thread: operations keep their order */
 	struct accounts *accounts; /* the thread's */
 	struct channel *control;
-	uint64_t serial; /* of the channel; an answer for an earlier one is dropped */
+	uint64_t serial;             /* of the channel; an answer for an earlier one is dropped */
+	struct elsewhere *elsewhere; /* operations that back ends are being asked for */
 };
 
 struct admin *admin_new(struct auth *auth)
@@ -56,6 +59,7 @@ void admin_free(struct admin **admin)
 	if (*admin == NULL)
 		return;
 	channel_free(&(*admin)->control);
+	elsewhere_cancel_all(&(*admin)->elsewhere);
 	worker_pool_free(&(*admin)->pool);
 	if ((*admin)->accounts != NULL)
 		usage_save((*admin)->auth->usage, (*admin)->accounts);
@@ -155,6 +159,41 @@ static void send_limit(void *arg, const struct limit_row *limit)
 	ipc_list_release(&row);
 }
 
+static void add_text(struct ipc_list_builder *row, const char *key, const char *value)
+{
+	(void)ipc_list_add(row, IPC_REC_field,
+			   &(struct rec_field){slice_str(key), IPC_FIELD_TEXT, slice_str(value)});
+}
+
+static void send_backend(void *arg, const struct backends_row *backend)
+{
+	const struct limit_rows *rows = arg;
+	struct ipc_list_builder row;
+	struct msg_op_row msg = {.id = rows->id};
+	char since[24];
+
+	(void)snprintf(since, sizeof(since), "%" PRId64, backend->since);
+	ipc_list_begin(&row, OPERATION_ROW_MAX);
+	add_text(&row, "backend", backend->name);
+	add_text(&row, "type", backend->type);
+	add_text(&row, "state",
+		 backend->since == 0 ? "not asked yet"
+		 : backend->down     ? "down"
+				     : "answers");
+	(void)ipc_list_add(
+		&row, IPC_REC_field,
+		&(struct rec_field){SLICE_LIT("since"), IPC_FIELD_TIME, slice_str(since)});
+	add_number(&row, "processes", backend->processes);
+	add_number(&row, "waiting", backend->waiting);
+	add_number(&row, "yes", backend->yes);
+	add_number(&row, "no", backend->no);
+	add_number(&row, "unavailable", backend->unavailable);
+	add_text(&row, "why", backend->why);
+	msg.fields = ipc_list_view(&row);
+	tell(rows->admin, IPC_OP_ROW, &msg);
+	ipc_list_release(&row);
+}
+
 static void send_status(struct admin *admin, const struct operation *operation)
 {
 	struct auth *auth = admin->auth;
@@ -183,6 +222,7 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	msg.fields = ipc_list_view(&row);
 	tell(admin, IPC_OP_ROW, &msg);
 	ipc_list_release(&row);
+	backends_rows(auth->backends, send_backend, &(struct limit_rows){admin, operation->id});
 	limits_rows(auth, send_limit, &(struct limit_rows){admin, operation->id});
 }
 
@@ -222,11 +262,26 @@ static void tell_frozen(const struct operation *operation)
 		  LOG_TEXT("reason", operation->args.reason), LOG_TEXT("text", operation->text));
 }
 
+static void done_elsewhere(struct operation *operation)
+{
+	struct admin *admin = operation->owner;
+
+	if (operation->serial == admin->serial) {
+		send_rows(admin, operation);
+		send_end(admin, operation->id, operation->failed, operation->text);
+	}
+	operation_free(&operation);
+}
+
 static void done(void *arg)
 {
 	struct operation *operation = arg;
 	struct admin *admin = operation->owner;
 
+	if (operation->elsewhere && !operation->failed) {
+		elsewhere_ask(&admin->elsewhere, admin->auth->backends, operation, done_elsewhere);
+		return;
+	}
 	apply(admin, operation);
 	operation->changed = 0;
 	if (operation->serial == OWN_SERIAL)
@@ -299,6 +354,7 @@ static enum err on_op(struct admin *admin, const struct msg_op *msg)
 		return ERR_OK;
 	}
 	operation = operation_new(msg);
+	operation->may_ask = backends_count(admin->auth->backends) > 0 && msg->secret.len > 0;
 	if (begin(admin, operation, admin->serial) != ERR_OK) {
 		send_end(admin, msg->id, true, "too many operations at once; try again");
 		operation_free(&operation);

@@ -9,6 +9,7 @@
  *	mechanism.c  the SASL exchange, without I/O; its mechanisms are sasl_*.c
  *	offer.c      which mechanisms are offered to whom
  *	verify.c     names and passwords against the store, on threads
+ *	backends.c   names and passwords that others know, through processes of their own
  *	defence.c    who has failed too often; sightings.c keeps from where accounts log in
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	usage.c      what accounts were used for  senders.c what they may send as
@@ -29,6 +30,7 @@
 #include <stdint.h>
 
 struct admin;
+struct backends;
 struct child;
 struct config;
 struct defence;
@@ -63,6 +65,7 @@ struct auth {
 	struct mechanisms *mechanisms;
 	struct kerberos *kerberos; /* NULL: no keytab was configured when it started */
 	struct verify *verify;
+	struct backends *backends;
 	struct rows *rows;
 	struct proven *proven;
 	struct defence *defence;
@@ -80,7 +83,7 @@ struct auth {
 	struct auth_counts counts;
 	int sender_check;          /* enum sender_check, as queue's grants are made for */
 	uint32_t workers, waiting; /* as it was started with */
-	char *keytab;		   /* so, too; NULL: none */
+	char *keytab;              /* so, too; NULL: none */
 };
 
 const struct config *auth_config(const struct auth *auth);

@@ -145,6 +145,7 @@ enum err login_start(struct front *front, const struct msg_auth_start *msg)
 	login->session = msg->session;
 	login->front = front;
 	login->exchange = exchange;
+	login->tls = msg->tls;
 	(void)slice_copy(msg->client, login->client, sizeof(login->client));
 	HASH_ADD(hh, front->logins, session, sizeof(login->session), login);
 	defence_begin(login, msg->client);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "auth.h"
+#include "backends.h"
 #include "base/mem.h"
 #include "config/config.h"
 #include "door.h"
@@ -36,6 +37,7 @@ void login_free(struct login *login)
 	defence_release(login);
 	if (login->job != NULL)
 		login->job->arg = NULL; /* freed when its thread is done with it */
+	backends_cancel(&login->ask);
 	grants_end(login->front->auth->grants, &login->grant);
 	ipc_list_release(&login->senders);
 	account_release(&login->row);

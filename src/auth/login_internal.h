@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One AUTH command inside auth, and what its three parts call of each other: login.c has the
- * exchange with the client, login_verify.c finds out whether it is true, login_grant.c ends it,
- * well or badly. A login is freed by whoever ends it; nothing may touch it after that.
+ * One AUTH command inside auth, and what its parts call of each other: login.c has the exchange
+ * with the client, login_verify.c finds out whether it is true, login_backends.c asks others,
+ * login_grant.c ends it, well or badly. A login is freed by whoever ends it; nothing may touch it
+ * after that.
  */
 #ifndef POSTERN_AUTH_LOGIN_INTERNAL_H
 #define POSTERN_AUTH_LOGIN_INTERNAL_H
@@ -12,6 +13,7 @@
 #include "ipc/message.h"
 #include "store/accounts.h"
 
+struct backend_ask;
 struct exchange;
 struct front;
 struct grant;
@@ -29,6 +31,7 @@ enum login_question {
 	LOGIN_PASSWORD, /* is it right? */
 	LOGIN_VERIFIER, /* the mechanism needs it */
 	LOGIN_ACCOUNT,  /* the client is proven to be; is there such an account, as it was? */
+	LOGIN_VOUCHED,  /* a back end says so; what account is that? */
 };
 
 struct login {
@@ -39,8 +42,10 @@ struct login {
 	struct exchange *exchange;
 	struct verify_job *job; /* with a thread, or waiting for one */
 	enum login_question question;
-	unsigned runs;      /* of the job */
-	uint64_t changes;   /* auth->changes when the job began */
+	unsigned runs;           /* of the job */
+	uint64_t changes;        /* auth->changes when the job began */
+	struct backend_ask *ask; /* put to the back ends */
+	bool tls;
 	bool looked_up;     /* for a mechanism that takes no password: */
 	bool known;         /* there is such an account, and */
 	struct account row; /* it was this when changes was as above */
@@ -90,6 +95,14 @@ void login_proven(struct login *login);
 /* The client has answered that. */
 void login_confirm(struct login *login);
 void login_challenge(struct login *login, struct slice challenge);
+
+/*
+ * The store does not know the password: asks the back end that the account has, or, if source is
+ * "", all. Ends as login_verify does.
+ */
+void login_ask_backends(struct login *login, const char *source);
+/* This back end has said yes. */
+void login_vouched(struct login *login, const char *backend);
 
 /*
  * Who it is has been proven, however that was: refuses whom the account bars (account_barred), else

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "auth.h"
+#include "backends.h"
 #include "config/config.h"
 #include "front.h"
 #include "mechanism.h"
@@ -75,13 +76,28 @@ static const char *mismatch(const struct account *account)
 	return damaged ? "damaged-verifier" : account->key != NULL ? "bad-key" : "bad-password";
 }
 
+/*
+ * A name of the store is decided by what the store says of it: a verifier, or a back end. So is a
+ * key, which is never of a back end, also one that the password itself tells.
+ */
+static bool is_elsewhere(const struct login *login, const struct verify_job *job)
+{
+	if (login->who.key[0] != '\0')
+		return false;
+	if (!job->known)
+		return backends_count(login->front->auth->backends) > 0;
+	return job->account.source[0] != '\0' && !job->matches;
+}
+
 static void judge_password(struct login *login, const struct verify_job *job)
 {
 	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
 	struct auth *auth = login->front->auth;
 	uint64_t remembered = auth_config(auth)->auth.cache;
 
-	if (!job->known) {
+	if (is_elsewhere(login, job)) {
+		login_ask_backends(login, job->known ? job->account.source : "");
+	} else if (!job->known) {
 		login_fail(login, &LOGIN_INVALID, unknown(login));
 	} else if (!job->matches) {
 		login_fail(login, &LOGIN_INVALID, mismatch(&job->account));
@@ -129,6 +145,29 @@ static void judge_account(struct login *login, const struct verify_job *job)
 		login_succeed(login, &job->account);
 }
 
+/* The account of somebody whom a back end knows, as it is after what may have been seconds. */
+static void judge_vouched(struct login *login, const struct verify_job *job)
+{
+	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
+	struct auth *auth = login->front->auth;
+	uint64_t remembered = backends_cache(auth->backends, job->source);
+
+	if (!slice_is(slice_str(job->account.source), job->source)) {
+		/* Somebody added the name, or another back end brought it, meanwhile. */
+		login_fail(login, &LOGIN_UNAVAILABLE, "account-changing");
+	} else if (barred(login, &job->account) != NULL) {
+		login_fail(login, &LOGIN_INVALID, barred(login, &job->account));
+	} else {
+		account_login_print(&login->who, credential);
+		rows_put(auth->rows, credential, &job->account);
+		if (remembered > 0)
+			proven_remember(auth->proven, &job->account,
+					exchange_password(login->exchange),
+					loop_now(auth->loop) + (int64_t)remembered);
+		login_succeed(login, &job->account);
+	}
+}
+
 static void judge(struct login *login, const struct verify_job *job)
 {
 	note_store(login->front->auth, job);
@@ -138,6 +177,8 @@ static void judge(struct login *login, const struct verify_job *job)
 		judge_password(login, job);
 	else if (login->question == LOGIN_VERIFIER)
 		take_verifier(login, job);
+	else if (login->question == LOGIN_VOUCHED)
+		judge_vouched(login, job);
 	else
 		judge_account(login, job);
 }
@@ -223,6 +264,15 @@ static void verify_password(struct login *login)
 	}
 	job = new_job(login, LOGIN_PASSWORD);
 	secret_set(&job->password, exchange_password(login->exchange));
+	submit(login, job);
+}
+
+void login_vouched(struct login *login, const char *backend)
+{
+	struct verify_job *job = new_job(login, LOGIN_VOUCHED);
+
+	job->task = VERIFY_ADOPT;
+	(void)snprintf(job->source, sizeof(job->source), "%s", backend);
 	submit(login, job);
 }
 

@@ -7,6 +7,7 @@
 
 #include "admin.h"
 #include "auth.h"
+#include "backends.h"
 #include "base/mem.h"
 #include "config/config.h"
 #include "defence.h"
@@ -69,6 +70,7 @@ static void free_auth(struct auth *auth)
 	usage_free(&auth->usage);
 	verify_free(&auth->verify);
 	volumes_free(&auth->volumes);
+	backends_free(&auth->backends);
 	grants_free(&auth->grants);
 	defence_free(&auth->defence);
 	door_free(&auth->door);
@@ -122,6 +124,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
 	auth->door = door_new(auth);
+	auth->backends = backends_new(auth);
 	auth->defence = defence_new(auth);
 	auth->grants = grants_new(auth);
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
@@ -181,6 +184,7 @@ static void commit(struct child *child, const struct config *config)
 		log_note(LOG_WARNING, "auth { keytab } as changed comes into force when postern is "
 				      "started anew");
 	door_configure(auth->door, config);
+	backends_configure(auth->backends, config);
 	defence_configure(auth->defence, config);
 	/* What a name means hangs on the domain. */
 	auth->changes++;
@@ -212,6 +216,9 @@ static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32
 		break;
 	case IPC_QUEUE:
 		grants_queue(auth->grants, fd, incarnation);
+		break;
+	case IPC_BACKEND:
+		backends_process(auth->backends, index, fd);
 		break;
 	case IPC_CONTROL:
 		admin_control(auth->admin, fd);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "auth.h"
+#include "backends.h"
 #include "config/config.h"
 
 enum { OFFER_LIST_MAX = 1024 * 1024 };
@@ -56,6 +57,13 @@ static bool is_possible(const struct auth *auth, const struct config_listen *lis
 	return true;
 }
 
+/* A back end can say whether a password is right, and nothing else. */
+static bool serves_all(const struct auth *auth, const char *name)
+{
+	return backends_count(auth->backends) == 0 ||
+	       !slice_is(slice_head(slice_str(name), 5), "SCRAM");
+}
+
 void offer_text(const struct auth *auth, const struct config_listen *listen, unsigned traits,
 		char text_out[OFFER_TEXT])
 {
@@ -72,6 +80,8 @@ void offer_text(const struct auth *auth, const struct config_listen *listen, uns
 		const char *name = named->count != 0 ? config_mechanism(slice_str(named->items[i]))
 						     : DEFAULT[i];
 
+		if (named->count == 0 && !serves_all(auth, name))
+			continue;
 		if (is_possible(auth, listen, name, traits) &&
 		    !offer_has(text_out, slice_str(name)))
 			len += (size_t)snprintf(text_out + len, OFFER_TEXT - len, "%s%s",

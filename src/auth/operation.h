@@ -88,6 +88,16 @@ struct operation {
 	bool has_frozen;            /* an account was frozen or thawed, and */
 	char **frozen;              /* these are, now */
 	size_t frozen_count;
+	/*
+	 * USER_TEST of a name that back ends decide; admin asks them (elsewhere.h). secret is the
+	 * password as they get it.
+	 */
+	bool may_ask; /* set by who asks: there are back ends, and they can be asked here */
+	bool elsewhere;
+	char elsewhere_name[ACCOUNT_NAME_MAX + 1];
+	char elsewhere_source[ACCOUNT_SOURCE_MAX + 1]; /* of its account; "": all are asked */
+	bool elsewhere_open;                           /* it is not kept out all the same */
+	char elsewhere_state[512];                     /* that, in words */
 	/* A list that goes on: run again for the next page. */
 	bool more;
 	char after[ACCOUNT_NAME_MAX + 1];

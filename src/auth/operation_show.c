@@ -218,6 +218,44 @@ static void tell_test(struct operation *operation, const struct account *account
 		      key != NULL ? ")" : "", words, state, senders);
 }
 
+/* Whether the store leaves it to others; then what they need to be asked is in the operation. */
+static bool is_elsewhere(struct operation *operation, struct accounts *accounts,
+			 const struct account_login *login, const struct secret *prepared,
+			 int64_t now)
+{
+	struct account account = {0};
+	const struct verifier *key;
+	enum err err;
+
+	if (!operation->may_ask || login->key[0] != '\0' || prepared->len == 0)
+		return false;
+	err = accounts_find_login(accounts, login, operation->domain, &account);
+	key = account.key != NULL ? account_verifier(&account) : NULL;
+	operation->elsewhere = err == ERR_NOT_FOUND ||
+			       (err == ERR_OK && account.source[0] != '\0' &&
+				(key == NULL || !verifier_check(key, secret_value(prepared))));
+	if (operation->elsewhere) {
+		(void)snprintf(operation->elsewhere_name, sizeof(operation->elsewhere_name), "%s",
+			       login->name);
+		secret_set(&operation->secret, secret_value(prepared));
+		row_name(operation, operation_row(operation), login->name);
+		operation->elsewhere_open = true;
+		(void)snprintf(operation->elsewhere_state, sizeof(operation->elsewhere_state),
+			       "its account is made at the first login");
+	}
+	if (operation->elsewhere && err == ERR_OK) {
+		struct account main = account;
+
+		main.key = NULL; /* it is not that what was tried */
+		(void)snprintf(operation->elsewhere_source, sizeof(operation->elsewhere_source),
+			       "%s", account.source);
+		operation->elsewhere_open = describe_state(&main, now, operation->elsewhere_state,
+							   sizeof(operation->elsewhere_state));
+	}
+	account_release(&account);
+	return operation->elsewhere;
+}
+
 /* The subject may name a key, and the password may be one's secret, as at a login. */
 void operation_user_test(struct operation *operation, struct accounts *accounts, int64_t now)
 {
@@ -228,6 +266,11 @@ void operation_user_test(struct operation *operation, struct accounts *accounts,
 
 	if (operation->secret.len > 0)
 		(void)password_prepare(secret_value(&operation->secret), &prepared);
+	if (!operation->subject_too_long &&
+	    account_login_read(slice_str(operation->subject), secret_value(&prepared),
+			       operation->domain, &login, why) == ERR_OK &&
+	    is_elsewhere(operation, accounts, &login, &prepared, now))
+		goto out;
 	if (strchr(operation->subject, '#') == NULL) { /* its complaints are the better ones */
 		if (!operation_find(operation, accounts, &account))
 			goto out;

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/mem.h"
+#include "os/os.h"
 #include "os/worker.h"
 
 struct verify {
@@ -76,6 +77,27 @@ static enum err look_up(struct verify *verify, struct verify_job *job,
 	return err;
 }
 
+/* A name that a back end vouches for: its account as it is, or made now. */
+static void adopt(struct verify_job *job)
+{
+	struct verify *verify = job->verify;
+	const struct account_new account = {.name = job->login.name, .source = job->source};
+	int64_t id;
+
+	(void)pthread_mutex_lock(&verify->lock);
+	job->err = accounts_find(verify->accounts, job->login.name, job->domain, &job->account);
+	if (job->err == ERR_NOT_FOUND) {
+		job->err = accounts_add(verify->accounts, &account, os_wall_ms(), &id);
+		if (job->err == ERR_OK || job->err == ERR_EXISTS)
+			job->err = accounts_find(verify->accounts, job->login.name, job->domain,
+						 &job->account);
+	}
+	if (job->err != ERR_OK)
+		(void)snprintf(job->why, sizeof(job->why), "%s", accounts_why(verify->accounts));
+	(void)pthread_mutex_unlock(&verify->lock);
+	job->known = job->err == ERR_OK;
+}
+
 /* On a worker thread. */
 static void work(void *arg)
 {
@@ -86,6 +108,10 @@ static void work(void *arg)
 	const struct verifier *verifier;
 
 	account_release(&job->account); /* of an earlier run */
+	if (job->task == VERIFY_ADOPT) {
+		adopt(job);
+		return;
+	}
 	job->err = look_up(job->verify, job, key);
 	job->known = job->err == ERR_OK;
 	if (job->err == ERR_NOT_FOUND)

@@ -17,13 +17,15 @@ struct verify;
 enum verify_task {
 	VERIFY_PASSWORD,
 	VERIFY_LOOK_UP, /* no password is there; verifier is what is wanted */
+	VERIFY_ADOPT,   /* a back end said yes: reads the account, made now if there is none */
 };
 
 struct verify_job {
 	/* Set by who asks. */
 	enum verify_task task;
 	struct account_login login;
-	char domain[ACCOUNT_NAME_MAX + 1]; /* of bare names */
+	char domain[ACCOUNT_NAME_MAX + 1];   /* of bare names */
+	char source[ACCOUNT_SOURCE_MAX + 1]; /* of VERIFY_ADOPT: the back end */
 	struct secret password;
 	uint32_t iterations; /* for a name without account */
 	void *arg;

@@ -183,7 +183,8 @@ static bool add_user(const struct setup *setup, const char *user)
 
 bool setup_users(const struct setup *setup)
 {
-	static const char *const names[] = {"smtpd", "auth", "queue", "relay", "control"};
+	static const char *const names[] = {"smtpd", "auth",  "backend",
+					    "queue", "relay", "control"};
 	unsigned made = 0;
 	char user[256];
 	uid_t uid;
@@ -197,8 +198,8 @@ bool setup_users(const struct setup *setup)
 			return false;
 		made++;
 	}
-	printf("Users: %ssmtpd, auth, queue, relay, control%s\n", setup->config->user_prefix,
-	       made == 0 ? " (there already)" : "");
+	printf("Users: %ssmtpd, auth, backend, queue, relay, control%s\n",
+	       setup->config->user_prefix, made == 0 ? " (there already)" : "");
 	return true;
 }
 

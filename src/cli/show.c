@@ -87,14 +87,15 @@ static json_t *json_of_row(const struct row *row)
 
 static void show_json(const struct answer *answer, enum show_form form, FILE *out)
 {
-	bool single = form == SHOW_RECORD || form == SHOW_DETAILS || form == SHOW_PASSWORD;
+	bool details = form == SHOW_DETAILS || form == SHOW_ANSWERS;
+	bool single = details || form == SHOW_RECORD || form == SHOW_PASSWORD;
 	json_t *rows = json_array(), *top = rows;
 
 	for (size_t i = single ? 1 : 0; i < answer->count; i++)
 		json_array_append_new(rows, json_of_row(&answer->rows[i]));
 	if (single) {
 		top = answer->count != 0 ? json_of_row(&answer->rows[0]) : json_object();
-		if (form == SHOW_DETAILS)
+		if (details)
 			json_object_set(top, "rows", rows);
 	}
 	json_dumpf(top, out, JSON_INDENT(2) | JSON_ENSURE_ASCII);
@@ -265,6 +266,27 @@ static void show_line(const struct row *row, FILE *out)
 	buf_release(&cell);
 }
 
+/* "campus: no: password wrong" */
+static void show_answer(const struct row *row, FILE *out)
+{
+	static const char *const keys[] = {"backend", "answer", "why"};
+	struct buf line;
+
+	if (row_value(row, keys[0]) == NULL)
+		return;
+	buf_init(&line, CELL_MAX);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const char *value = row_value(row, keys[i]);
+
+		if (i != 0)
+			buf_append_str(&line, ": ");
+		if (value != NULL)
+			show_escape(value, &line);
+	}
+	fprintf(out, "%.*s\n", SLICE_ARG(buf_data(&line)));
+	buf_release(&line);
+}
+
 static void move_field(struct row *to, struct field *field)
 {
 	if (row_value(to, field->key) != NULL) {
@@ -291,33 +313,44 @@ static int by_process(const void *a, const void *b)
 	return master_x != master_y ? (int)master_y - (int)master_x : strcmp(x, y);
 }
 
-/* Limits are rows of their own, behind all others and in the order in which they came. */
-static bool is_limit(const struct row *row)
+/*
+ * Back ends and limits are rows of their own, behind those of the processes and in the order in
+ * which they came. Which table a row belongs to, 0: it is a process's.
+ */
+static const char *const tables[] = {"backend", "limit"};
+
+enum { TABLE_COUNT = sizeof(tables) / sizeof(tables[0]) };
+
+static size_t table_of(const struct row *row)
 {
-	return row_value(row, "limit") != NULL;
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		if (row_value(row, tables[i]) != NULL)
+			return i + 1;
+	return 0;
 }
 
-/* Puts the rows of limits last; how many others there are. */
-static size_t part_limits(struct answer *answer)
+/* Puts the rows of tables last; how many others there are. */
+static size_t part_tables(struct answer *answer)
 {
-	struct row *limits = mem_array(answer->count, sizeof(struct row));
-	size_t kept = 0, count = 0;
+	struct row *sorted = mem_array(answer->count, sizeof(struct row));
+	size_t lines = 0, count = 0;
 
-	for (size_t i = 0; i < answer->count; i++) {
-		if (is_limit(&answer->rows[i]))
-			limits[count++] = answer->rows[i];
-		else
-			answer->rows[kept++] = answer->rows[i];
+	for (size_t table = 0; table <= TABLE_COUNT; table++) {
+		for (size_t i = 0; i < answer->count; i++)
+			if (table_of(&answer->rows[i]) == table)
+				sorted[count++] = answer->rows[i];
+		if (table == 0)
+			lines = count;
 	}
-	for (size_t i = 0; i < count; i++)
-		answer->rows[kept + i] = limits[i];
-	mem_free(limits);
-	return kept;
+	if (count != 0)
+		memcpy(answer->rows, sorted, count * sizeof(struct row));
+	mem_free(sorted);
+	return lines;
 }
 
 void answer_merge(struct answer *answer)
 {
-	size_t kept = 0, lines = part_limits(answer), limits = answer->count - lines;
+	size_t kept = 0, lines = part_tables(answer), others = answer->count - lines;
 
 	for (size_t i = 0; i < lines; i++) {
 		struct row *row = &answer->rows[i];
@@ -334,22 +367,26 @@ void answer_merge(struct answer *answer)
 		mem_free(row->fields);
 	}
 	qsort(answer->rows, kept, sizeof(struct row), by_process);
-	for (size_t i = 0; i < limits; i++)
+	for (size_t i = 0; i < others; i++)
 		answer->rows[kept + i] = answer->rows[lines + i];
-	answer->count = kept + limits;
+	answer->count = kept + others;
 }
 
-/* A line for each process, then the table of limits, if any told of them. */
+/* A line for each process, then a table each of what is told of besides. */
 static void show_lines(const struct answer *answer, FILE *out)
 {
 	size_t i = 0;
 
-	for (; i < answer->count && !is_limit(&answer->rows[i]); i++)
+	for (; i < answer->count && table_of(&answer->rows[i]) == 0; i++)
 		show_line(&answer->rows[i], out);
-	if (i == answer->count)
-		return;
-	fputc('\n', out);
-	show_table(answer->rows + i, answer->count - i, out);
+	while (i < answer->count) {
+		size_t table = table_of(&answer->rows[i]), first = i;
+
+		while (i < answer->count && table_of(&answer->rows[i]) == table)
+			i++;
+		fputc('\n', out);
+		show_table(answer->rows + first, i - first, out);
+	}
 }
 
 void show_rows(const struct answer *answer, enum show_form form, bool json, const char *nothing,
@@ -374,6 +411,10 @@ void show_rows(const struct answer *answer, enum show_form form, bool json, cons
 	case SHOW_PASSWORD:
 		if (row_value(&answer->rows[0], "password") != NULL)
 			fprintf(out, "password: %s\n", row_value(&answer->rows[0], "password"));
+		break;
+	case SHOW_ANSWERS:
+		for (size_t i = 0; i < answer->count; i++)
+			show_answer(&answer->rows[i], out);
 		break;
 	case SHOW_RECORD:
 	case SHOW_DETAILS:

@@ -14,8 +14,9 @@ enum show_form {
 			*/
 	SHOW_PASSWORD, /* only a password that was made: what was done is said otherwise; JSON:
 			  object */
-	SHOW_LINES,    /* a line per row: process, then its fields in words, and a table of those
-			  with a field "limit"; JSON: an array */
+	SHOW_ANSWERS,  /* only what back ends said: a line for each; JSON as SHOW_DETAILS */
+	SHOW_LINES, /* a line per row: process, then its fields in words, and a table each of those
+		       with a field "backend" and "limit"; JSON: an array */
 };
 
 /* nothing: what is said when there are no rows. Untrusted text is escaped for the terminal. */

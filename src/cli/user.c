@@ -45,7 +45,8 @@ static int with_password(const struct invocation *invocation, enum ipc_op op, bo
 	question.args = ipc_list_view(args);
 	question.secret = secret_value(&password);
 	if (status == EXIT_DONE)
-		status = ask_and_show(invocation, &question, SHOW_PASSWORD, "");
+		status = ask_and_show(invocation, &question,
+				      op == IPC_OP_USER_TEST ? SHOW_ANSWERS : SHOW_PASSWORD, "");
 	secret_clear(&password);
 	return status;
 }

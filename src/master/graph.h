@@ -18,10 +18,18 @@ enum graph_gets {
 /* When a process is told to stop; the next step begins when all of the one before are gone. */
 enum graph_stop { STOP_FIRST, STOP_LAST, STOP_STEPS };
 
+enum graph_count {
+	COUNT_ONE,
+	COUNT_SMTPD,    /* config.smtpd_processes */
+	COUNT_BACKENDS, /* as many as each backend section says; a reload changes it */
+};
+
+struct config;
+
 struct graph_node {
 	const char *name; /* of the process, its executable and the user it runs as */
 	enum ipc_role role;
-	bool many; /* config.smtpd_processes of them */
+	enum graph_count count;
 	int gets;
 	enum graph_stop stop;
 };
@@ -30,6 +38,9 @@ struct graph_node {
 extern const struct graph_node graph_nodes[];
 extern const size_t graph_node_count;
 
+/* The executable of process number index of a node. */
+const char *graph_program(const struct graph_node *node, const struct config *config,
+			  uint16_t index);
 /* Whether processes of these roles have a channel to each other. */
 bool graph_linked(enum ipc_role a, enum ipc_role b);
 

@@ -36,7 +36,7 @@ struct process {
 	struct master *master;
 	const struct graph_node *node;
 	uint16_t index;
-	char name[32]; /* "queue", "smtpd-0" */
+	char name[96]; /* "queue", "smtpd-0", "backend-campus-0" */
 	enum process_state state;
 	enum reload_state reload;
 	pid_t pid;
@@ -47,6 +47,7 @@ struct process {
 	uint64_t pause;      /* before the next start */
 	struct timer *timer; /* the next start, or the end of patience */
 	bool told;           /* to stop */
+	bool retired;        /* no longer wanted: told to stop, and not started again */
 };
 
 enum { OPS_WAITING = 16 };
@@ -70,8 +71,8 @@ struct master {
 	enum phase phase;
 	struct generation *current;
 	uint32_t generation_count;
-	struct process *processes;
-	size_t process_count;
+	struct process *processes; /* with room for all that a reload may add: none ever moves */
+	size_t process_count, process_room;
 	int lock, control_socket, syslog;
 	int64_t started_at;
 	struct reload reload;
@@ -86,6 +87,8 @@ void master_fail(struct master *master, const char *who, const char *why);
 
 /* ---- process.c ---- */
 void process_init_all(struct master *master);
+/* A place for one more; one that is retired and has ended may be taken again. */
+struct process *process_add(struct master *master, const struct graph_node *node, uint16_t index);
 void process_start(struct process *process);
 /* Sends a generation's listeners, identity, secrets and configuration. */
 void process_prepare(struct process *process, const struct generation *generation);
@@ -96,6 +99,16 @@ void process_reap(struct master *master);
 void process_kill_all(struct master *master);
 size_t process_count_alive(const struct master *master);
 struct process *process_of_role(struct master *master, enum ipc_role role);
+/* Tells it to finish within the time (ms), once. */
+void process_tell(struct process *process, int64_t within);
+
+/* ---- backends.c ---- */
+/*
+ * Makes the processes of the back ends those of master->current: starts what is new, and ends what
+ * is no longer configured or is configured differently. before: NULL at the start, when all are
+ * made and none is started.
+ */
+void backends_follow(struct master *master, const struct config *before);
 
 /* ---- reload.c ---- */
 void reload_init(struct master *master);

@@ -147,7 +147,8 @@ enum err operate(struct process *control, struct slice payload)
 	case IPC_OP_STATUS:
 		status_of_master(master, control->channel, msg.id);
 		for (size_t i = 0; i < master->process_count; i++)
-			status_of_process(&master->processes[i], control->channel, msg.id);
+			if (!master->processes[i].retired)
+				status_of_process(&master->processes[i], control->channel, msg.id);
 		end(control->channel, msg.id, true, "");
 		return ERR_OK;
 	case IPC_OP_RELOAD:

@@ -26,18 +26,52 @@ enum {
 
 static void on_timer(void *arg);
 
-static void init_one(struct master *master, struct process *process, const struct graph_node *node,
-		     uint16_t index)
+static void name_process(struct process *process, const struct config *config)
 {
-	process->master = master;
-	process->node = node;
-	process->index = index;
-	process->pause = PAUSE_MIN;
+	const struct config_backend *backend;
+
+	switch (process->node->count) {
+	case COUNT_ONE:
+		snprintf(process->name, sizeof(process->name), "%s", process->node->name);
+		break;
+	case COUNT_SMTPD:
+		snprintf(process->name, sizeof(process->name), "%s-%u", process->node->name,
+			 process->index);
+		break;
+	case COUNT_BACKENDS:
+		backend = config_backend_of(config, process->index);
+		snprintf(process->name, sizeof(process->name), "%s-%s-%u", process->node->name,
+			 backend != NULL ? backend->name : "",
+			 process->index % CONFIG_BACKEND_PROCESSES_MAX);
+		break;
+	}
+}
+
+static struct process *free_place(struct master *master)
+{
+	for (size_t i = 0; i < master->process_count; i++) {
+		struct process *process = &master->processes[i];
+
+		if (process->retired && process->state == PROCESS_DOWN)
+			return process;
+	}
+	return master->process_count < master->process_room
+		       ? &master->processes[master->process_count++]
+		       : NULL;
+}
+
+struct process *process_add(struct master *master, const struct graph_node *node, uint16_t index)
+{
+	struct process *process = free_place(master);
+
+	if (process == NULL) /* those that were retired have not ended yet */
+		return NULL;
+	timer_free(&process->timer);
+	*process = (struct process){
+		.master = master, .node = node, .index = index, .pause = PAUSE_MIN};
 	process->timer = timer_new(master->loop, on_timer, process);
-	if (node->many)
-		snprintf(process->name, sizeof(process->name), "%s-%u", node->name, index);
-	else
-		snprintf(process->name, sizeof(process->name), "%s", node->name);
+	name_process(process, master->current->config);
+	return process;
 }
 
 void process_init_all(struct master *master)
@@ -46,13 +80,18 @@ void process_init_all(struct master *master)
 
 	if (many == 0)
 		many = os_cpu_count();
-	master->processes = mem_array(graph_node_count + many, sizeof(*master->processes));
+	/* Twice the back ends: while those of before end, those of now start. */
+	master->process_room = graph_node_count + many +
+			       (size_t)2 * CONFIG_BACKENDS_MAX * CONFIG_BACKEND_PROCESSES_MAX;
+	master->processes = mem_array(master->process_room, sizeof(*master->processes));
 	for (size_t i = 0; i < graph_node_count; i++) {
-		uint32_t count = graph_nodes[i].many ? many : 1;
+		uint32_t count = graph_nodes[i].count == COUNT_SMTPD ? many : 1;
 
-		for (uint32_t n = 0; n < count; n++)
-			init_one(master, &master->processes[master->process_count++],
-				 &graph_nodes[i], (uint16_t)n);
+		if (graph_nodes[i].count == COUNT_BACKENDS)
+			backends_follow(master, NULL);
+		else
+			for (uint32_t n = 0; n < count; n++)
+				(void)process_add(master, &graph_nodes[i], (uint16_t)n);
 	}
 }
 
@@ -173,7 +212,7 @@ static void connect_peers(struct process *process)
 		struct process *peer = &master->processes[i];
 		int fds[2];
 
-		if (peer == process || peer->state != PROCESS_RUNNING ||
+		if (peer == process || peer->state != PROCESS_RUNNING || peer->retired ||
 		    !graph_linked(process->node->role, peer->node->role))
 			continue;
 		if (net_pair(fds) != ERR_OK) {
@@ -197,8 +236,19 @@ void process_commit(struct process *process, const struct generation *generation
 	(void)channel_send(process->channel, IPC_COMMIT, &msg);
 	process->reload = RELOAD_NOT_ASKED;
 	process->state = PROCESS_RUNNING;
-	if (first)
+	if (first && !process->retired)
 		connect_peers(process);
+}
+
+void process_tell(struct process *process, int64_t within)
+{
+	struct msg_shutdown msg = {(uint32_t)within};
+
+	if (process->told || process->state == PROCESS_DOWN)
+		return;
+	process->told = true;
+	if (process->channel != NULL)
+		(void)channel_send(process->channel, IPC_SHUTDOWN, &msg);
 }
 
 /* ---- what it says ------------------------------------------------------------------------- */
@@ -301,14 +351,16 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 
 static enum err spawn(struct process *process, int *fd_out)
 {
+	const char *program =
+		graph_program(process->node, process->master->current->config, process->index);
 	char path[OS_PATH_MAX], argv0[64], index[16], incarnation[16];
-	char *argv[] = {argv0, (char[]){"--index"}, index, (char[]){"--incarnation"}, incarnation,
-			NULL};
+	char *argv[] = {argv0,       (char[]){"--index"}, index,         (char[]){"--incarnation"},
+			incarnation, (char[]){"--name"},  process->name, NULL};
 	int fds[2];
 	enum err err;
 
-	os_libexec_path(process->node->name, path);
-	snprintf(argv0, sizeof(argv0), "postern-%s", process->node->name);
+	os_libexec_path(program, path);
+	snprintf(argv0, sizeof(argv0), "postern-%s", program);
 	snprintf(index, sizeof(index), "%u", process->index);
 	snprintf(incarnation, sizeof(incarnation), "%u", process->incarnation + 1);
 	err = net_pair(fds);
@@ -362,6 +414,8 @@ static void on_timer(void *arg)
 		log_note(LOG_WARNING, "%s has closed its channel and does not end: it is killed",
 			 process->name);
 		os_kill(process->pid, SIGKILL);
+	} else if (process->retired) {
+		os_kill(process->pid, SIGKILL); /* it had its time */
 	} else if (process->state == PROCESS_DOWN && process->master->phase == PHASE_SERVING) {
 		if (reload_under_way(process->master))
 			timer_set(process->timer, PAUSE_MIN);
@@ -382,8 +436,12 @@ static void ended(struct process *process, int status, int signum)
 {
 	struct master *master = process->master;
 	int64_t lived = os_monotonic_ms() - process->started_mono;
-	/* Once told to stop it has said itself why, if it ends with an error. */
-	bool in_order = process->told && signum == 0;
+	/*
+	 * Once told to stop it has said itself why, if it ends with an error. A process of a back
+	 * end ends by itself to be rid of a question that has no answer.
+	 */
+	bool gave_up = process->node->count == COUNT_BACKENDS && status == 0;
+	bool in_order = signum == 0 && (process->told || gave_up);
 	char how[96], why[160];
 
 	describe_end(status, signum, how, sizeof(how));
@@ -398,6 +456,8 @@ static void ended(struct process *process, int status, int signum)
 	process->pid = 0;
 	if (master->phase == PHASE_STOPPING) {
 		stop_continue(master);
+	} else if (process->retired) {
+		timer_stop(process->timer);
 	} else if (master->phase == PHASE_STARTING) {
 		snprintf(why, sizeof(why), "it ended before it was ready: %s", how);
 		master_fail(master, process->name, why);

@@ -137,6 +137,8 @@ static void commit(struct master *master)
 	for (size_t i = 0; i < master->process_count; i++)
 		if (master->processes[i].reload == RELOAD_AGREED)
 			process_commit(&master->processes[i], master->current);
+	/* Once auth knows which back ends there are. */
+	backends_follow(master, old->config);
 	log_set_json(master->current->config->log_format == LOG_FORMAT_JSON);
 	log_event(LOG_INFO, "reload", LOG_TEXT("result", "done"), LOG_TEXT("config", master->path),
 		  LOG_BOOL("files_only", master->reload.renew),
@@ -213,8 +215,8 @@ static void ask_all(struct master *master)
 	for (size_t i = 0; i < master->process_count; i++) {
 		struct process *process = &master->processes[i];
 
-		if (process->state != PROCESS_RUNNING)
-			continue; /* it starts with what is in force then */
+		if (process->state != PROCESS_RUNNING || process->retired)
+			continue; /* it starts with what is in force then, or not at all */
 		process->reload = RELOAD_ASKED;
 		process_prepare(process, master->reload.next);
 	}
@@ -224,8 +226,9 @@ static void ask_all(struct master *master)
 static bool somebody_starts(const struct master *master)
 {
 	for (size_t i = 0; i < master->process_count; i++)
-		if (master->processes[i].state == PROCESS_STARTING ||
-		    master->processes[i].state == PROCESS_READY)
+		if (!master->processes[i].retired &&
+		    (master->processes[i].state == PROCESS_STARTING ||
+		     master->processes[i].state == PROCESS_READY))
 			return true;
 	return false;
 }

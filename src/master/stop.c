@@ -23,17 +23,6 @@ static int64_t time_left(const struct master *master)
 	return left > LAST_MS ? left : LAST_MS;
 }
 
-static void tell(struct process *process, int64_t within)
-{
-	struct msg_shutdown msg = {(uint32_t)within};
-
-	if (process->told || process->state == PROCESS_DOWN)
-		return;
-	process->told = true;
-	if (process->channel != NULL)
-		(void)channel_send(process->channel, IPC_SHUTDOWN, &msg);
-}
-
 void stop_continue(struct master *master)
 {
 	for (int step = STOP_FIRST; step < STOP_STEPS; step++) {
@@ -45,7 +34,7 @@ void stop_continue(struct master *master)
 			if ((int)process->node->stop != step || process->state == PROCESS_DOWN)
 				continue;
 			alive = true;
-			tell(process, time_left(master));
+			process_tell(process, time_left(master));
 		}
 		if (alive)
 			return;

@@ -203,7 +203,7 @@ class Postern:
             assert status == 0, f"status {status} after SIGTERM; log:\n{text[-4000:]}"
         elif not self.expect_deaths:
             raise AssertionError(f"it ended by itself with status {status}; log:\n{text[-4000:]}")
-        left = [p for p in family if name_of(p) in PROCESSES or name_of(p).startswith("postern")]
+        left = [p for p in family if name_of(p) in PROCESSES or name_of(p).startswith(("postern", "backend-"))]
         assert not left, f"processes left behind: {left}"
         if not self.expect_deaths:
             died = [line for line in text.splitlines() if re.search(r'"event": ?"died"', line)]

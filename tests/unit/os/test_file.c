@@ -189,6 +189,7 @@ static void spawning(void **state)
 static void privileges(void **state)
 {
 	char why[256];
+	gid_t groups[2];
 	int status;
 	pid_t pid;
 
@@ -197,9 +198,10 @@ static void privileges(void **state)
 		skip();
 	pid = fork();
 	if (pid == 0) {
-		if (os_drop_privileges(12345, 12345, folder, why) != ERR_OK)
+		if (os_drop_privileges(12345, 12345, &(gid_t){12346}, folder, why) != ERR_OK)
 			_exit(1);
-		if (geteuid() != 12345 || getegid() != 12345 || getgroups(0, NULL) != 0)
+		if (geteuid() != 12345 || getegid() != 12345 || getgroups(2, groups) != 1 ||
+		    groups[0] != 12346)
 			_exit(2);
 		if (access("/etc/passwd", F_OK) == 0)
 			_exit(3);
@@ -209,7 +211,15 @@ static void privileges(void **state)
 	assert_int_equal(status, 0);
 	pid = fork();
 	if (pid == 0) {
-		if (os_drop_privileges(12345, 12345, "/no/such", why) != ERR_DENIED)
+		if (os_drop_privileges(12345, 12345, NULL, NULL, why) != ERR_OK)
+			_exit(1);
+		_exit(getgroups(0, NULL) == 0 ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	pid = fork();
+	if (pid == 0) {
+		if (os_drop_privileges(12345, 12345, NULL, "/no/such", why) != ERR_DENIED)
 			_exit(1);
 		_exit(strstr(why, "/no/such") != NULL ? 0 : 2);
 	}
@@ -236,6 +246,9 @@ static void machine(void **state)
 	assert_int_equal(os_user("root", &uid, &gid), ERR_OK);
 	assert_int_equal(uid, 0);
 	assert_int_equal(os_user("no-such-user", &uid, &gid), ERR_NOT_FOUND);
+	assert_int_equal(os_group("root", &gid), ERR_OK);
+	assert_int_equal(gid, 0);
+	assert_int_equal(os_group("no-such-group", &gid), ERR_NOT_FOUND);
 	assert_int_equal(setenv("POSTERN_LIBEXEC", "/some/where", 1), 0);
 	os_libexec_path("smtpd", path);
 	assert_string_equal(path, "/some/where/smtpd");

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "ipc/child.h"
+#include "os/log.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include "os/os.h"
+#include "os/sandbox.h"
+#include "os/worker.h"
+
+struct job {
+	struct backend *backend;
+	uint64_t id;
+	uint64_t serial;    /* of the channel that asked */
+	struct secret text; /* name, address, client and password, each with its NUL */
+	struct backend_question question;
+	struct backend_answer answer;
+};
+
+struct backend {
+	struct child *child;
+	const struct backend_driver *driver;
+	struct config *config; /* of our own: it stays as it was at the start */
+	const struct config_backend *section;
+	struct worker_pool *pool;
+	struct timer *deadline;
+	struct channel *auth;
+	uint64_t serial;
+	struct job *job; /* with the thread */
+	bool hung;       /* the thread has not come back in time: nothing may wait for it */
+};
+
+/* One per process; main of each executable gives its drivers. */
+static const struct backend_driver *const *the_drivers;
+static struct backend *the_backend;
+
+void backend_say(struct backend_answer *answer, enum ipc_check verdict, const char *format, ...)
+{
+	va_list args;
+
+	answer->verdict = verdict;
+	va_start(args, format);
+	(void)vsnprintf(answer->why, sizeof(answer->why), format, args);
+	va_end(args);
+}
+
+/* ---- questions ------------------------------------------------------------------------------ */
+
+static void job_free(struct job **job)
+{
+	if (*job == NULL)
+		return;
+	secret_clear(&(*job)->text);
+	MEM_FREE(*job);
+}
+
+static void send_answer(struct backend *backend, const struct job *job,
+			const struct backend_answer *answer)
+{
+	struct msg_checked msg = {job->id, (uint8_t)answer->verdict, slice_str(answer->why)};
+
+	if (backend->auth != NULL && job->serial == backend->serial)
+		(void)channel_send(backend->auth, IPC_CHECKED, &msg);
+}
+
+/* On the thread. */
+static void work(void *arg)
+{
+	struct job *job = arg;
+
+	job->backend->driver->check(job->backend->section, &job->question, &job->answer);
+}
+
+static void done(void *arg)
+{
+	struct job *job = arg;
+	struct backend *backend = job->backend;
+
+	timer_stop(backend->deadline);
+	backend->job = NULL;
+	send_answer(backend, job, &job->answer);
+	job_free(&job);
+}
+
+/* The thread cannot be stopped; the process can. */
+static void give_up(struct backend *backend)
+{
+	backend->hung = true;
+	child_exit(backend->child, 0);
+}
+
+static void on_deadline(void *arg)
+{
+	struct backend *backend = arg;
+	struct backend_answer answer;
+
+	backend_say(&answer, IPC_CHECK_UNAVAILABLE, "no answer within %.1f s",
+		    (double)backend->section->timeout / 1000);
+	send_answer(backend, backend->job, &answer);
+	if (backend->auth != NULL)
+		channel_flush(backend->auth);
+	give_up(backend);
+}
+
+static char *put(char *at, struct slice text)
+{
+	memcpy(at, text.ptr, text.len);
+	at[text.len] = '\0';
+	return at + text.len + 1;
+}
+
+static struct job *new_job(struct backend *backend, const struct msg_check *msg)
+{
+	struct job *job = mem_alloc(sizeof(*job));
+	char text[4096] = "", *at = text;
+
+	_Static_assert(sizeof(text) > 320 + 320 + 64 + 1024 + 4, "as CHECK takes");
+	at = put(at, msg->name);
+	at = put(at, msg->address);
+	at = put(at, msg->client);
+	at = put(at, msg->password);
+	secret_set(&job->text, slice_of(text, (size_t)(at - text)));
+	explicit_bzero(text, sizeof(text));
+	job->backend = backend;
+	job->id = msg->id;
+	job->serial = backend->serial;
+	job->question = (struct backend_question){
+		.name = job->text.mem,
+		.address = job->text.mem + msg->name.len + 1,
+		.client = job->text.mem + msg->name.len + msg->address.len + 2,
+		.password = job->text.mem + msg->name.len + msg->address.len + msg->client.len + 3,
+		.tls = msg->tls,
+		.until = os_monotonic_ms() + (int64_t)backend->section->timeout,
+	};
+	backend_say(&job->answer, IPC_CHECK_UNAVAILABLE, "it said nothing");
+	return job;
+}
+
+static enum err on_check(struct backend *backend, struct slice payload)
+{
+	struct msg_check msg;
+	enum err err = ipc_decode(IPC_CHECK, payload, &msg);
+
+	if (err != ERR_OK)
+		return err;
+	if (backend->job != NULL)
+		return ERR_SYNTAX; /* one at a time */
+	backend->job = new_job(backend, &msg);
+	if (worker_submit(backend->pool, work, done, backend->job) != ERR_OK) {
+		send_answer(backend, backend->job, &backend->job->answer);
+		job_free(&backend->job);
+		return ERR_OK;
+	}
+	timer_set(backend->deadline, backend->section->timeout);
+	return ERR_OK;
+}
+
+static enum err on_message(void *arg, struct channel *channel, uint16_t type, struct slice payload,
+			   int fd)
+{
+	(void)channel;
+	(void)fd;
+	return type == IPC_CHECK ? on_check(arg, payload) : ERR_SYNTAX;
+}
+
+static void on_ended(void *arg, struct channel *channel, enum channel_end how, const char *why)
+{
+	struct backend *backend = arg;
+
+	(void)channel;
+	if (how == CHANNEL_BROKEN)
+		log_note(LOG_ERROR, "the channel to auth is broken: %s", why);
+	channel_free(&backend->auth);
+	backend->serial++;
+	/* The next auth must not find us busy with what nobody waits for. */
+	if (backend->job != NULL)
+		give_up(backend);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static const struct backend_driver *driver_for(enum backend_type type)
+{
+	for (size_t i = 0; the_drivers[i] != NULL; i++)
+		if (the_drivers[i]->type == type)
+			return the_drivers[i];
+	return NULL;
+}
+
+/* The section is that of the start for good: if it changes, master replaces the process. */
+static enum err keep_section(struct backend *backend, const struct config *config, char *why)
+{
+	struct buf bytes;
+	enum err err;
+
+	buf_init(&bytes, IPC_FRAME_MAX);
+	err = config_encode(config, &bytes);
+	if (err == ERR_OK)
+		err = config_decode(buf_data(&bytes), &backend->config);
+	buf_release(&bytes);
+	if (err != ERR_OK)
+		return err;
+	backend->section = config_backend_of(backend->config, child_index(backend->child));
+	if (backend->section != NULL)
+		backend->driver = driver_for(backend->section->type);
+	if (backend->driver != NULL)
+		return ERR_OK;
+	(void)snprintf(why, BACKEND_WHY, "there is no back end %u for this program",
+		       child_index(backend->child));
+	return ERR_NOT_FOUND;
+}
+
+static enum err start(struct child *child, const struct config *config, char *why)
+{
+	struct backend *backend = mem_alloc(sizeof(*backend));
+	enum err err;
+
+	backend->child = child;
+	child_set_data(child, backend);
+	the_backend = backend;
+	err = keep_section(backend, config, why);
+	if (err != ERR_OK)
+		return err;
+	backend->deadline = timer_new(child_loop(child), on_deadline, backend);
+	backend->pool = worker_pool_new(child_loop(child), "check", 1, 1);
+	return backend->driver->start != NULL
+		       ? backend->driver->start(backend->config, backend->section, why)
+		       : ERR_OK;
+}
+
+static void set_user(struct child *child, const struct config *config, struct child_user *user)
+{
+	const struct backend *backend = child_data(child);
+	const struct config_backend *section = backend->section;
+	gid_t gid;
+
+	(void)config;
+	user->may_be_root = backend->driver->may_be_root && section->user != NULL;
+	if (section->user != NULL)
+		(void)snprintf(user->name, sizeof(user->name), "%s", section->user);
+	if (section->group != NULL)
+		(void)snprintf(user->group, sizeof(user->group), "%s", section->group);
+	else if (backend->driver->group != NULL && os_group(backend->driver->group, &gid) == ERR_OK)
+		(void)snprintf(user->group, sizeof(user->group), "%s", backend->driver->group);
+}
+
+static void set_sandbox(struct child *child, const struct config *config,
+			struct sandbox *sandbox_out)
+{
+	const struct backend *backend = child_data(child);
+
+	(void)config;
+	backend->driver->sandbox(backend->section, sandbox_out);
+}
+
+static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32_t incarnation,
+		 int fd)
+{
+	static const struct channel_handlers HANDLERS = {.message = on_message, .ended = on_ended};
+	struct backend *backend = child_data(child);
+
+	(void)index;
+	(void)incarnation;
+	if (role != IPC_AUTH) {
+		log_note(LOG_ERROR, "a channel to %s is not for a back end", ipc_role_name(role));
+		net_close(&fd);
+		return;
+	}
+	channel_free(&backend->auth);
+	backend->serial++;
+	backend->auth = channel_new(child_loop(child), fd, "auth", &HANDLERS, backend);
+}
+
+static void shut_down(struct child *child, uint32_t within_ms)
+{
+	struct backend *backend = child_data(child);
+
+	(void)within_ms; /* the login that waits is answered 454, and tried again */
+	backend->hung = backend->job != NULL;
+	child_exit(child, 0);
+}
+
+static void free_backend(struct backend *backend)
+{
+	if (backend == NULL)
+		return;
+	channel_free(&backend->auth);
+	worker_pool_free(&backend->pool);
+	timer_free(&backend->deadline);
+	config_free(&backend->config);
+	mem_free(backend);
+}
+
+int backend_main(int argc, char **argv, const struct backend_driver *const *drivers)
+{
+	static const struct child_role ROLE = {
+		.name = "backend",
+		.role = IPC_BACKEND,
+		.start = start,
+		.user = set_user,
+		.peer = peer,
+		.sandbox = set_sandbox,
+		.shutdown = shut_down,
+	};
+	int status;
+
+	the_drivers = drivers;
+	status = child_main(argc, argv, &ROLE);
+	/* Nothing can be taken from under a thread that is still at work. */
+	if (the_backend != NULL && the_backend->hung)
+		_exit(status);
+	free_backend(the_backend);
+	return status;
+}
