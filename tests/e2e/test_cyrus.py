@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logins that Cyrus SASL decides: Debian's saslauthd with shadow and PAM, and sasldb2; and their usual troubles."""
+import json
 import os
 import shutil
 import smtplib
@@ -49,6 +50,11 @@ def world(unpacked):
         made.sasldb.close()
 
 
+def status(server):
+    """With a back end that is down the exit status is 1."""
+    return json.loads(server.command("status", "--json").stdout)
+
+
 def words(server, name, password):
     done = server.command("user", "test", name, input=password + "\n")
     return done.stdout + done.stderr
@@ -77,3 +83,68 @@ def test_saslpasswd2_takes_effect_at_once(world):
     assert login(world.server, "erin", "another one of erin") == 235
     world.sasldb.delete("erin")
     assert login(world.server, "erin", "another one of erin") == 535
+
+
+# ---- the usual troubles: each in one sentence that says what to do -------------------------------
+
+def test_sasldb_in_another_realm(world):
+    world.sasldb.add("frank", "password of frank", realm="localhost")
+    assert login(world.server, "frank", "password of frank") == 535
+    assert 'set realm = "localhost"' in words(world.server, "frank", "password of frank")
+
+
+def test_sasldb_that_cannot_be_used(world):
+    path, kept = world.sasldb.path, world.sasldb.folder / "kept"
+    shutil.move(path, kept)
+    try:
+        for content, code, sentence in [
+                (None, 454, "saslpasswd2 -c NAME makes it"),
+                (b"", 535, "is empty: nobody was added yet"),
+                (b"alice:x:1000\n" * 500, 454, "is no Berkeley DB"),
+                (b"\0" * 12 + (0x053162).to_bytes(4, "little") + b"\0" * 4096, 454, "is a Berkeley DB B-tree"),
+                (kept.read_bytes()[:16] + b"\xff" * 4096, 454, "Cyrus SASL")]:
+            if content is not None:
+                path.write_bytes(content)
+                os.chmod(path, 0o644)
+            assert login(world.server, "dave", "password of dave") == code, sentence
+            assert sentence in words(world.server, "dave", "password of dave")
+        os.chmod(path, 0o600)  # root's, and the server is nobody
+        if world.server.who:
+            assert login(world.server, "dave", "password of dave") == 454
+            told = words(world.server, "dave", "password of dave")
+            assert "Permission denied" in told and str(path) in told and "chgrp sasl" in told, told
+    finally:
+        shutil.move(kept, path)
+    assert login(world.server, "dave", "password of dave") == 235
+
+
+def test_saslauthd_that_is_down_slow_or_lies(world):
+    """Each is 454 for its own accounts only; one line in the log says so, and one that it is over."""
+    socket, kept = world.saslauthd.socket, world.saslauthd.folder / "real"
+    before = len(world.server.events("backend-down", backend="campus"))
+
+    def all_others():
+        assert login(world.server, "alice", PASSWORD) == 235
+        assert login(world.server, "dave", "password of dave") == 235
+
+    os.rename(socket, kept)
+    try:
+        for _ in range(3):
+            assert login(world.server, "carol", "password of carol") == 454
+        assert "saslauthd is not running" in words(world.server, "carol", "password of carol")
+        all_others()
+        (row,) = [r for r in status(world.server) if r.get("backend") == "campus"]
+        assert row["state"] == "down" and "saslauthd is not running" in row["why"]
+        for answer in [b"", b"\0", b"\0\2", b"\0\2O", b"\0\2ok", b"\xff\xff" + b"OK" * 40000, b"GARBAGE\r\n"]:
+            with FakeSaslauthd(socket, answer) as fake:
+                assert login(world.server, "carol", "password of carol") == 454, answer
+                assert fake.questions[0] == ["carol", "password of carol", "smtp", ""]
+        with FakeSaslauthd(socket, hang=True):
+            assert login(world.server, "carol", "password of carol") == 454
+            all_others()
+    finally:
+        socket.unlink(missing_ok=True)
+        os.rename(kept, socket)
+    wait_for(lambda: login(world.server, "carol", "password of carol") == 235, "saslauthd again")
+    assert len(world.server.events("backend-down", backend="campus")) == before + 1
+    assert len(world.server.events("backend-up", backend="campus")) == before + 1
