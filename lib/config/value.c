@@ -35,9 +35,13 @@ static enum err complain(enum err err, char *why, const char *format, ...)
 }
 
 /* As in EHLO. Those that are not here are never offered: ANONYMOUS, NTLM, OTP, DIGEST-MD5. */
-static const char *const mechanisms[] = {"PLAIN",    "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
-					 "EXTERNAL", "GSSAPI"};
-#define MECHANISMS_TEXT "PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, EXTERNAL, GSSAPI"
+static const char *const mechanisms[] = {"PLAIN",         "LOGIN",
+					 "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+					 "SCRAM-SHA-1",   "SCRAM-SHA-1-PLUS",
+					 "EXTERNAL",      "GSSAPI"};
+#define MECHANISMS_TEXT                                                                            \
+	"PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, SCRAM-SHA-1, SCRAM-SHA-1-PLUS, "         \
+	"EXTERNAL, GSSAPI"
 
 const char *config_mechanism(struct slice name)
 {

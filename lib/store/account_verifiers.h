@@ -17,6 +17,8 @@ enum err accounts_set_extra(struct accounts *accounts, int64_t account, int64_t 
 /* ERR_NOT_FOUND: none was made. The caller wipes text_out. */
 enum err accounts_extra(struct accounts *accounts, int64_t account, int64_t key, const char *scheme,
 			char text_out[ACCOUNT_VERIFIER_MAX + 1]);
+/* How many main passwords of enabled accounts are proven by something else than a verifier. */
+enum err accounts_without_scram(struct accounts *accounts, uint64_t *count_out);
 /* How many passwords of enabled accounts, keys included, that the store proves are without it. */
 enum err accounts_without_extra(struct accounts *accounts, const char *scheme, uint64_t *count_out);
 

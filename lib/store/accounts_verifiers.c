@@ -48,6 +48,16 @@ enum err accounts_extra(struct accounts *accounts, int64_t account, int64_t key,
 	return err;
 }
 
+enum err accounts_without_scram(struct accounts *accounts, uint64_t *count_out)
+{
+	int64_t count = 0;
+	enum err err = accounts_number(accounts, ACCOUNTS_WITHOUT_SCRAM, 0, &count);
+
+	if (err == ERR_OK)
+		*count_out = (uint64_t)count;
+	return err;
+}
+
 enum err accounts_without_extra(struct accounts *accounts, const char *scheme, uint64_t *count_out)
 {
 	sqlite3_stmt *stmt;

@@ -24,7 +24,13 @@ enum {
 	VERIFIER_TEXT_MAX = 256, /* of the text form; a terminator follows */
 };
 
+/* SHA-1 is for clients that know no other, and only where the configuration names it. */
+enum verifier_hash { VERIFIER_SHA_256, VERIFIER_SHA_1 };
+const char *verifier_scheme(enum verifier_hash hash); /* "SCRAM-SHA-256" */
+size_t verifier_key_length(enum verifier_hash hash);  /* of its keys: 32, 20 */
+
 struct verifier {
+	enum verifier_hash hash;
 	uint32_t iterations;
 	size_t salt_len;
 	unsigned char salt[VERIFIER_SALT_MAX];
@@ -33,6 +39,10 @@ struct verifier {
 };
 
 /* ERR_RANGE: iterations outside the bounds above. ERR_INTERNAL: OpenSSL failed. */
+enum err verifier_make_hash(enum verifier_hash hash, struct slice password,
+			    const unsigned char salt[VERIFIER_SALT], uint32_t iterations,
+			    struct verifier *verifier_out);
+/* The same with SHA-256. */
 enum err verifier_make(struct slice password, const unsigned char salt[VERIFIER_SALT],
 		       uint32_t iterations, struct verifier *verifier_out);
 /* Constant time in the contents of the password; false too when OpenSSL fails. */
@@ -40,8 +50,11 @@ bool verifier_check(const struct verifier *verifier, struct slice password);
 /*
  * For a name that has no account: salt and iterations as if it had one, always the same for the
  * same name (salt = HMAC(key, name)), and no password that fits. Checking one costs what
- * checking a real one costs. ERR_RANGE, ERR_INTERNAL.
+ * checking a real one costs. Each hash has a salt of its own. ERR_RANGE, ERR_INTERNAL.
  */
+enum err verifier_fake_hash(enum verifier_hash hash, const unsigned char key[VERIFIER_KEY],
+			    struct slice name, uint32_t iterations, struct verifier *verifier_out);
+/* The same with SHA-256. */
 enum err verifier_fake(const unsigned char key[VERIFIER_KEY], struct slice name,
 		       uint32_t iterations, struct verifier *verifier_out);
 

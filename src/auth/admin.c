@@ -15,6 +15,7 @@
 #include "grants.h"
 #include "ipc/channel.h"
 #include "limits.h"
+#include "offer.h"
 #include "operation.h"
 #include "os/log.h"
 #include "os/os.h"
@@ -22,6 +23,7 @@
 #include "proven.h"
 #include "rows.h"
 #include "usage.h"
+#include "store/account_verifiers.h"
 #include "verify.h"
 
 #define OWN_SERIAL UINT64_MAX /* of what no operator asked for */
@@ -49,7 +51,9 @@ enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]
 	enum err err = accounts_open(path, &admin->accounts, why);
 
 	if (err == ERR_OK &&
-	    (err = accounts_largest(admin->accounts, &admin->auth->largest)) != ERR_OK)
+	    ((err = accounts_largest(admin->accounts, &admin->auth->largest)) != ERR_OK ||
+	     (err = accounts_without_scram(admin->accounts, &admin->auth->without_scram)) !=
+		     ERR_OK))
 		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(admin->accounts));
 	return err;
 }
@@ -194,6 +198,22 @@ static void send_backend(void *arg, const struct backends_row *backend)
 	ipc_list_release(&row);
 }
 
+static void add_mechanisms(const struct auth *auth, const struct operation *operation,
+			   struct ipc_list_builder *row)
+{
+	char text[OFFER_TEXT], why[OFFER_WHY];
+
+	offer_best(auth, text);
+	(void)ipc_list_add(
+		row, IPC_REC_field,
+		&(struct rec_field){SLICE_LIT("mechanisms"), IPC_FIELD_TEXT, slice_str(text)});
+	offer_obstacle(auth, operation->without_sha_1, why);
+	if (why[0] != '\0')
+		(void)ipc_list_add(row, IPC_REC_field,
+				   &(struct rec_field){SLICE_LIT("mechanisms_missing"),
+						       IPC_FIELD_TEXT, slice_str(why)});
+}
+
 static void send_status(struct admin *admin, const struct operation *operation)
 {
 	struct auth *auth = admin->auth;
@@ -216,6 +236,7 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	add_number(&row, "logins_blocked", defence.blocked);
 	add_number(&row, "logins_held", defence.held);
 	add_number(&row, "sources_blocked", defence.sources);
+	add_mechanisms(auth, operation, &row);
 	add_number(&row, "logins_waiting", verify_waiting(auth->verify));
 	add_number(&row, "accounts_cached", rows_count(auth->rows));
 	add_number(&row, "passwords_cached", proven_count(auth->proven));
@@ -231,8 +252,10 @@ static void apply(struct admin *admin, struct operation *operation)
 {
 	size_t before = grants_count(admin->auth->grants), ended, len;
 
-	if (operation->has_largest)
+	if (operation->has_largest) {
 		auth_set_largest(admin->auth, operation->largest);
+		auth_set_without_scram(admin->auth, operation->without_scram);
+	}
 	if (operation->changed == 0)
 		return;
 	auth_account_changed(admin->auth, operation->changed, operation->end_sessions,
@@ -308,6 +331,8 @@ static enum err begin(struct admin *admin, struct operation *operation, uint64_t
 	operation->owner = admin;
 	operation->serial = serial;
 	operation->iterations = config->auth.iterations;
+	operation->sha_1 =
+		offer_names(config, "SCRAM-SHA-1") || offer_names(config, "SCRAM-SHA-1-PLUS");
 	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
 	usage_flush(admin->auth->usage); /* what it tells is to be of now */
 	return worker_submit(admin->pool, work, done, operation);

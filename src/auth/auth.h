@@ -78,8 +78,9 @@ struct auth {
 	/* Raised by each change of an account: what a thread read before it is not to be trusted.
 	 */
 	uint64_t changes;
-	uint64_t largest;  /* accounts_largest, for those who are about to log in */
-	bool store_failed; /* said in the log; cleared, and said, when it works again */
+	uint64_t largest;       /* accounts_largest, for those who are about to log in */
+	uint64_t without_scram; /* accounts_without_scram: SCRAM is offered by default if none is */
+	bool store_failed;      /* said in the log; cleared, and said, when it works again */
 	struct auth_counts counts;
 	int sender_check;          /* enum sender_check, as queue's grants are made for */
 	uint32_t workers, waiting; /* as it was started with */
@@ -96,6 +97,7 @@ const struct config *auth_config(const struct auth *auth);
 void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, int64_t key,
 			  const char *reason);
 /* What accounts_largest says now: smtpd is told if that is new. */
+void auth_set_without_scram(struct auth *auth, uint64_t count);
 void auth_set_largest(struct auth *auth, uint64_t bytes);
 
 #endif

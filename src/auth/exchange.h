@@ -7,12 +7,14 @@
 
 #include "base/buf.h"
 #include "mechanism.h"
+#include "store/verifier.h"
 
 enum { CHALLENGE_MAX = 8192, MECHANISM_DOMAIN_MAX = 255 };
 
 /* One mechanism. All but name, begin and step may be NULL. */
 struct exchange_kind {
 	const char *name;
+	enum verifier_hash hash; /* of the verifier that it needs */
 	/* Sets up exchange->state. ERR_NOT_FOUND: it cannot be done here. */
 	enum err (*begin)(struct exchange *exchange, const struct exchange_terms *terms);
 	enum exchange_result (*step)(struct exchange *exchange, bool has_token, struct slice token,
@@ -40,7 +42,8 @@ struct exchange {
 };
 
 extern const struct exchange_kind EXCHANGE_PLAIN, EXCHANGE_LOGIN, EXCHANGE_SCRAM_SHA_256,
-	EXCHANGE_SCRAM_SHA_256_PLUS, EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI;
+	EXCHANGE_SCRAM_SHA_256_PLUS, EXCHANGE_SCRAM_SHA_1, EXCHANGE_SCRAM_SHA_1_PLUS,
+	EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI;
 
 /* GNU SASL's one callback: notes that a PLAIN message was complete. */
 int exchange_plain_callback(Gsasl *gsasl, Gsasl_session *session, Gsasl_property property);

@@ -48,7 +48,7 @@ static void step(struct login *login, bool has_token, struct slice token)
 	case EXCHANGE_REFUSED:
 		/* A proof against the verifier of nobody is never right. */
 		login_fail(login, &LOGIN_INVALID,
-			   login->looked_up && !login->known ? "unknown-user"
+			   login->looked_up && !login->known ? login->nobody
 							     : exchange_why(login->exchange));
 		break;
 	}

@@ -47,6 +47,7 @@ struct login {
 	struct backend_ask *ask; /* put to the back ends */
 	bool tls;
 	bool looked_up;     /* for a mechanism that takes no password: */
+	const char *nobody; /* why the verifier was nobody's, if it was */
 	bool known;         /* there is such an account, and */
 	struct account row; /* it was this when changes was as above */
 	struct ticket ticket;

@@ -119,7 +119,8 @@ static void take_verifier(struct login *login, const struct verify_job *job)
 	struct slice challenge;
 
 	login->looked_up = true;
-	login->known = job->known && account_verifier(&job->account) != NULL;
+	login->known = job->provable;
+	login->nobody = job->known ? "no-verifier" : unknown(login);
 	account_release(&login->row);
 	if (login->known)
 		account_copy(&job->account, &login->row);
@@ -246,6 +247,7 @@ static struct verify_job *new_job(struct login *login, enum login_question quest
 	job->login = login->who;
 	(void)snprintf(job->domain, sizeof(job->domain), "%s", config_domain(config));
 	job->task = question == LOGIN_PASSWORD ? VERIFY_PASSWORD : VERIFY_LOOK_UP;
+	job->hash = question == LOGIN_VERIFIER ? exchange_hash(login->exchange) : VERIFIER_SHA_256;
 	job->iterations = config->auth.iterations;
 	job->arg = login;
 	return job;
@@ -305,7 +307,7 @@ void login_proven(struct login *login)
 	struct slice last;
 
 	if (login->looked_up && !login->known) /* cannot be: its keys are nobody's */
-		login_fail(login, &LOGIN_INVALID, unknown(login));
+		login_fail(login, &LOGIN_INVALID, login->nobody);
 	else if (login->looked_up && barred(login, &login->row) != NULL)
 		login_fail(login, &LOGIN_INVALID, barred(login, &login->row));
 	else if (exchange_last(login->exchange, &last)) {

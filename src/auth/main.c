@@ -43,6 +43,15 @@ void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, int6
 		(void)grants_revoke_account(auth->grants, id, key, reason);
 }
 
+void auth_set_without_scram(struct auth *auth, uint64_t count)
+{
+	bool other = (auth->without_scram == 0) != (count == 0);
+
+	auth->without_scram = count;
+	for (struct front *front = auth->fronts; other && front != NULL; front = front->next)
+		front_offer_mechanisms(front);
+}
+
 void auth_set_largest(struct auth *auth, uint64_t bytes)
 {
 	if (auth->largest == bytes)

@@ -14,8 +14,10 @@ struct mechanisms {
 };
 
 static const struct exchange_kind *const KINDS[] = {
-	&EXCHANGE_PLAIN,    &EXCHANGE_LOGIN,  &EXCHANGE_SCRAM_SHA_256, &EXCHANGE_SCRAM_SHA_256_PLUS,
-	&EXCHANGE_EXTERNAL, &EXCHANGE_GSSAPI,
+	&EXCHANGE_PLAIN,         &EXCHANGE_LOGIN,
+	&EXCHANGE_SCRAM_SHA_256, &EXCHANGE_SCRAM_SHA_256_PLUS,
+	&EXCHANGE_SCRAM_SHA_1,   &EXCHANGE_SCRAM_SHA_1_PLUS,
+	&EXCHANGE_EXTERNAL,      &EXCHANGE_GSSAPI,
 };
 
 /* ---- what may come in at all ---------------------------------------------------------------- */
@@ -172,6 +174,11 @@ enum exchange_result exchange_give_verifier(struct exchange *exchange,
 	if (exchange->kind->verifier == NULL)
 		return exchange_refuse(exchange, "no-verifier-wanted");
 	return exchange->kind->verifier(exchange, verifier, challenge_out);
+}
+
+enum verifier_hash exchange_hash(const struct exchange *exchange)
+{
+	return exchange->kind->hash;
 }
 
 bool exchange_last(const struct exchange *exchange, struct slice *challenge_out)

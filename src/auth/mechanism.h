@@ -6,11 +6,10 @@
  *
  *	sasl_plain.c  PLAIN (RFC 4616) by GNU SASL, whose callback only records; LOGIN is ours,
  *	              because devices want its prompts byte for byte (doc/decisions/sasl-login.md)
- *	sasl_scram.c  SCRAM-SHA-256 and -PLUS (RFC 5802, 7677) by GNU SASL, behind a strict reader
- *	              of our own, scram_message.c
- *	sasl_external.c  EXTERNAL (RFC 4422): a certificate, which smtpd has verified
- *	sasl_gssapi.c    GSSAPI (RFC 4752) by MIT Kerberos itself: GNU SASL would go through a
- *library that loads others by a file in /etc when a client comes
+ *	sasl_scram.c  SCRAM-SHA-256, SCRAM-SHA-1, -PLUS (RFC 5802, 7677) by GNU SASL, behind a
+ *strict reader of our own, scram_message.c sasl_external.c  EXTERNAL (RFC 4422): a certificate,
+ *which smtpd has verified sasl_gssapi.c    GSSAPI (RFC 4752) by MIT Kerberos itself: GNU SASL would
+ *go through a library that loads others by a file in /etc when a client comes
  *
  * What holds NUL, CR, LF, other controls or no UTF-8 is refused here, before any back end sees
  * it (C1). Each AUTH command has an exchange of its own (C4).
@@ -19,11 +18,11 @@
 #define POSTERN_AUTH_MECHANISM_H
 
 #include "base/secret.h"
+#include "store/verifier.h"
 
 struct mechanisms;
 struct exchange;
 struct kerberos;
-struct verifier;
 
 enum {
 	MECHANISM_NAME_MAX = 32,
@@ -63,6 +62,8 @@ void exchange_free(struct exchange **exchange); /* wipes */
 /* has_token false only at the start. The challenge lives until the next call. */
 enum exchange_result exchange_step(struct exchange *exchange, bool has_token, struct slice token,
 				   struct slice *challenge_out);
+/* After EXCHANGE_VERIFIER: which one is needed. */
+enum verifier_hash exchange_hash(const struct exchange *exchange);
 /*
  * After EXCHANGE_VERIFIER: of the account of that name, or a fake (verifier_fake) if there is
  * none. Copied. EXCHANGE_CHALLENGE or EXCHANGE_REFUSED.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "offer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,11 +58,14 @@ static bool is_possible(const struct auth *auth, const struct config_listen *lis
 	return true;
 }
 
-/* A back end can say whether a password is right, and nothing else. */
-static bool serves_all(const struct auth *auth, const char *name)
+/*
+ * Whether all accounts can use it: a client that prefers it must not fail for that. A back end can
+ * say whether a password is right, and nothing else.
+ */
+static bool is_for_all(const struct auth *auth, const char *name)
 {
-	return backends_count(auth->backends) == 0 ||
-	       !slice_is(slice_head(slice_str(name), 5), "SCRAM");
+	return !slice_starts(slice_str(name), "SCRAM-") ||
+	       (auth->without_scram == 0 && backends_count(auth->backends) == 0);
 }
 
 void offer_text(const struct auth *auth, const struct config_listen *listen, unsigned traits,
@@ -80,7 +84,7 @@ void offer_text(const struct auth *auth, const struct config_listen *listen, uns
 		const char *name = named->count != 0 ? config_mechanism(slice_str(named->items[i]))
 						     : DEFAULT[i];
 
-		if (named->count == 0 && !serves_all(auth, name))
+		if (named->count == 0 && !is_for_all(auth, name))
 			continue;
 		if (is_possible(auth, listen, name, traits) &&
 		    !offer_has(text_out, slice_str(name)))
@@ -111,4 +115,76 @@ enum err offer_list(const struct auth *auth, struct ipc_list_builder *list_out)
 		}
 	}
 	return err;
+}
+
+static bool lists(const struct strings *mechanisms, const char *name)
+{
+	for (size_t i = 0; i < mechanisms->count; i++)
+		if (slice_is_nocase(slice_str(mechanisms->items[i]), name))
+			return true;
+	return false;
+}
+
+bool offer_names(const struct config *config, const char *mechanism)
+{
+	if (lists(&config->auth.mechanisms, mechanism))
+		return true;
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (lists(&config->listens[i].mechanisms, mechanism))
+			return true;
+	return false;
+}
+
+void offer_best(const struct auth *auth, char text_out[OFFER_TEXT])
+{
+	const struct config *config = auth_config(auth);
+	char text[OFFER_TEXT];
+	struct slice rest, name;
+	size_t len = 0;
+
+	text_out[0] = '\0';
+	for (size_t i = 0; i < config->listen_count; i++) {
+		offer_text(auth, &config->listens[i],
+			   config->listens[i].tls == TLS_MODE_NONE ? 0 : IPC_TRAIT_ALL, text);
+		rest = slice_str(text);
+		while (slice_split(&rest, ' ', &name))
+			if (!offer_has(text_out, name))
+				len += (size_t)snprintf(text_out + len, OFFER_TEXT - len, "%s%.*s",
+							len > 0 ? " " : "", SLICE_ARG(name));
+	}
+}
+
+void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, char why_out[OFFER_WHY])
+{
+	const struct config *config = auth_config(auth);
+	bool named =
+		offer_names(config, "SCRAM-SHA-256") || offer_names(config, "SCRAM-SHA-256-PLUS");
+	size_t len = 0;
+
+	why_out[0] = '\0';
+	if (auth->without_scram > 0)
+		len += (size_t)snprintf(
+			why_out, OFFER_WHY,
+			"%" PRIu64
+			" account%s cannot use SCRAM, since the password is not proven by "
+			"this store%s; postern user password sets one that is",
+			auth->without_scram, auth->without_scram == 1 ? "" : "s",
+			named ? " but it is offered, as configured" : ": it is not offered");
+	else if (backends_count(auth->backends) > 0 && !named)
+		len += (size_t)snprintf(
+			why_out, OFFER_WHY,
+			"SCRAM is not offered, since a back end can say whether a "
+			"password is right, and nothing else; mechanisms overrides that");
+	if (without_sha_1 > 0)
+		len += (size_t)snprintf(
+			why_out + len, OFFER_WHY - len,
+			"%s%" PRIu64
+			" password%s set before SCRAM-SHA-1 was configured, or elsewhere, "
+			"cannot be used with it; set anew they can",
+			len > 0 ? ". " : "", without_sha_1, without_sha_1 == 1 ? "" : "s");
+	if (config->auth.keytab != NULL && auth->kerberos == NULL)
+		(void)snprintf(why_out + len, OFFER_WHY - len,
+			       "%sGSSAPI is not offered: the keytab was of no use when postern "
+			       "started, as the log says",
+			       len > 0 ? ". " : "");
 }

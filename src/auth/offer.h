@@ -11,9 +11,10 @@
 #include "ipc/message.h"
 
 struct auth;
+struct config;
 struct config_listen;
 
-enum { OFFER_TEXT = 512 };
+enum { OFFER_TEXT = 512, OFFER_WHY = 512 };
 
 /* "PLAIN LOGIN"; "" none. traits: of enum ipc_trait. */
 void offer_text(const struct auth *auth, const struct config_listen *listen, unsigned traits,
@@ -21,6 +22,15 @@ void offer_text(const struct auth *auth, const struct config_listen *listen, uns
 bool offer_has(const char *text, struct slice mechanism);
 /* One with channel binding is in it. */
 bool offer_has_plus(const char *text);
+/* A mechanisms setting names it, of auth or of a listener. */
+bool offer_names(const struct config *config, const char *mechanism);
+/* What the best of sessions is offered, over all listeners. */
+void offer_best(const struct auth *auth, char text_out[OFFER_TEXT]);
+/*
+ * What stands in the way of more, or what is offered and some cannot use, in a sentence; ""
+ * nothing. without_sha_1: passwords that have no verifier for SCRAM-SHA-1, if that is offered.
+ */
+void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, char why_out[OFFER_WHY]);
 /* For all listeners and traits; the caller releases the builder, also after an error. ERR_FULL. */
 enum err offer_list(const struct auth *auth, struct ipc_list_builder *list_out);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "operation_internal.h"
+#include "store/account_verifiers.h"
 
 enum { MESSAGE_LEAST = 1024 /* bytes, as of limits.message_size */ };
 
@@ -120,7 +121,9 @@ void operation_free(struct operation **operation)
 
 static void status(struct operation *operation, struct accounts *accounts)
 {
-	if (accounts_count(accounts, &operation->accounts, &operation->enabled) != ERR_OK)
+	if (accounts_count(accounts, &operation->accounts, &operation->enabled) != ERR_OK ||
+	    (operation->sha_1 && accounts_without_extra(accounts, verifier_scheme(VERIFIER_SHA_1),
+							&operation->without_sha_1) != ERR_OK))
 		operation_refuse(operation, "%s", accounts_why(accounts));
 }
 
@@ -204,6 +207,8 @@ void operation_run(struct operation *operation, struct accounts *accounts, int64
 		return;
 	}
 	run(operation, accounts, now);
-	operation->has_largest = operation->changed != 0 && !operation->failed &&
-				 accounts_largest(accounts, &operation->largest) == ERR_OK;
+	operation->has_largest =
+		operation->changed != 0 && !operation->failed &&
+		accounts_largest(accounts, &operation->largest) == ERR_OK &&
+		accounts_without_scram(accounts, &operation->without_scram) == ERR_OK;
 }

@@ -73,6 +73,7 @@ struct operation {
 	struct secret secret;
 	char domain[ACCOUNT_NAME_MAX + 1];
 	uint32_t iterations;
+	bool sha_1; /* passwords get a verifier for SCRAM-SHA-1, too */
 	/* What was done. */
 	struct ipc_list_builder *rows;
 	size_t row_count;
@@ -85,6 +86,8 @@ struct operation {
 	uint64_t accounts, enabled; /* of USER_STATUS */
 	bool has_largest;           /* something was changed, and */
 	uint64_t largest;           /* this is what accounts_largest says now */
+	uint64_t without_scram;     /* as accounts_without_scram, with has_largest */
+	uint64_t without_sha_1;     /* of STATUS, if sha_1 */
 	bool has_frozen;            /* an account was frozen or thawed, and */
 	char **frozen;              /* these are, now */
 	size_t frozen_count;

@@ -11,6 +11,7 @@
 #include "mechanism.h"
 #include "os/os.h"
 #include "policy/rights.h"
+#include "store/account_verifiers.h"
 
 enum { LIMIT_MAX = 100000000 /* recipients, as of limits { } */ };
 
@@ -284,6 +285,30 @@ bool operation_verifier(struct operation *operation, const char *name, struct sl
 				 name, operation->iterations, err_name(err));
 	secret_clear(&prepared);
 	return err == ERR_OK;
+}
+
+void operation_extras(struct operation *operation, struct accounts *accounts, int64_t account,
+		      int64_t key, struct slice secret)
+{
+	const char *scheme = verifier_scheme(VERIFIER_SHA_1);
+	unsigned char salt[VERIFIER_SALT];
+	char text[VERIFIER_TEXT_MAX + 1];
+	struct secret prepared = {0};
+	struct verifier verifier;
+
+	if (!operation->sha_1 || password_prepare(secret, &prepared) != ERR_OK)
+		return; /* the main verifier was made of it, so it can be prepared */
+	os_random(salt, sizeof(salt));
+	if (verifier_make_hash(VERIFIER_SHA_1, secret_value(&prepared), salt, operation->iterations,
+			       &verifier) == ERR_OK) {
+		verifier_print(&verifier, text);
+		if (accounts_set_extra(accounts, account, key, scheme, text) != ERR_OK)
+			operation_refuse(operation, "the password is set, but not for %s: %s",
+					 scheme, accounts_why(accounts));
+		explicit_bzero(text, sizeof(text));
+	}
+	verifier_wipe(&verifier);
+	secret_clear(&prepared);
 }
 
 bool operation_password(struct operation *operation, const char *name,

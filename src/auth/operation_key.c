@@ -62,6 +62,8 @@ static bool add(struct operation *operation, struct accounts *accounts,
 	}
 	if (err != ERR_OK)
 		operation_refuse(operation, "%s: %s", account->name, accounts_why(accounts));
+	else
+		operation_extras(operation, accounts, account->id, id, slice_str(secret));
 	return err == ERR_OK;
 }
 

@@ -58,6 +58,7 @@ void operation_user_add(struct operation *operation, struct accounts *accounts, 
 		operation_say(operation, "%s: added; may send as %.1500s", name, senders);
 		account_release(&account);
 		changed(operation, id, false);
+		operation_extras(operation, accounts, id, 0, secret_value(&operation->secret));
 	}
 	explicit_bzero(password, sizeof(password));
 	verifier_wipe(&verifier);
@@ -86,6 +87,8 @@ void operation_user_password(struct operation *operation, struct accounts *accou
 					      : "",
 				      account.source);
 			changed(operation, account.id, true);
+			operation_extras(operation, accounts, account.id, 0,
+					 secret_value(&operation->secret));
 		}
 		explicit_bzero(password, sizeof(password));
 		verifier_wipe(&verifier);

@@ -193,16 +193,17 @@ static enum exchange_result scram_verifier(struct exchange *exchange,
 					   struct slice *challenge_out)
 {
 	struct scram *scram = exchange->state;
+	size_t length = verifier_key_length(verifier->hash);
 	struct slice rest, part;
 	char iterations[16];
 
-	if (scram->step != WAITS_FOR_VERIFIER)
+	if (scram->step != WAITS_FOR_VERIFIER || verifier->hash != exchange->kind->hash)
 		return exchange_refuse(exchange, "out-of-order");
 	(void)snprintf(iterations, sizeof(iterations), "%" PRIu32, verifier->iterations);
 	gsasl_property_set(scram->session, GSASL_SCRAM_ITER, iterations);
 	set_base64(scram->session, GSASL_SCRAM_SALT, verifier->salt, verifier->salt_len);
-	set_base64(scram->session, GSASL_SCRAM_STOREDKEY, verifier->stored_key, VERIFIER_KEY);
-	set_base64(scram->session, GSASL_SCRAM_SERVERKEY, verifier->server_key, VERIFIER_KEY);
+	set_base64(scram->session, GSASL_SCRAM_STOREDKEY, verifier->stored_key, length);
+	set_base64(scram->session, GSASL_SCRAM_SERVERKEY, verifier->server_key, length);
 	if (compute(exchange, slice_str(scram->first)) != GSASL_NEEDS_MORE)
 		return exchange_refuse(exchange, "malformed");
 	rest = buf_data(&exchange->challenge); /* r=NONCE,s=SALT,i=COUNT */
@@ -253,6 +254,7 @@ static enum exchange_result scram_step(struct exchange *exchange, bool has_token
 
 const struct exchange_kind EXCHANGE_SCRAM_SHA_256 = {
 	.name = "SCRAM-SHA-256",
+	.hash = VERIFIER_SHA_256,
 	.begin = scram_begin,
 	.step = scram_step,
 	.verifier = scram_verifier,
@@ -261,6 +263,25 @@ const struct exchange_kind EXCHANGE_SCRAM_SHA_256 = {
 
 const struct exchange_kind EXCHANGE_SCRAM_SHA_256_PLUS = {
 	.name = "SCRAM-SHA-256-PLUS",
+	.hash = VERIFIER_SHA_256,
+	.begin = scram_begin,
+	.step = scram_step,
+	.verifier = scram_verifier,
+	.end = scram_end,
+};
+
+const struct exchange_kind EXCHANGE_SCRAM_SHA_1 = {
+	.name = "SCRAM-SHA-1",
+	.hash = VERIFIER_SHA_1,
+	.begin = scram_begin,
+	.step = scram_step,
+	.verifier = scram_verifier,
+	.end = scram_end,
+};
+
+const struct exchange_kind EXCHANGE_SCRAM_SHA_1_PLUS = {
+	.name = "SCRAM-SHA-1-PLUS",
+	.hash = VERIFIER_SHA_1,
 	.begin = scram_begin,
 	.step = scram_step,
 	.verifier = scram_verifier,

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "os/os.h"
 #include "os/worker.h"
+#include "store/account_verifiers.h"
 
 struct verify {
 	struct worker_pool *pool;
@@ -98,13 +99,34 @@ static void adopt(struct verify_job *job)
 	job->known = job->err == ERR_OK;
 }
 
+/* Another one than the account has in its row; asked for those who are unknown, too (C9). */
+static bool find_extra(struct verify *verify, struct verify_job *job, struct verifier *out)
+{
+	const struct account_key *key = job->known ? job->account.key : NULL;
+	char text[ACCOUNT_VERIFIER_MAX + 1];
+	enum err err;
+
+	(void)pthread_mutex_lock(&verify->lock);
+	err = accounts_extra(verify->accounts, job->known ? job->account.id : -1,
+			     key != NULL ? key->id : 0, verifier_scheme(job->hash), text);
+	if (err != ERR_OK && err != ERR_NOT_FOUND) {
+		job->err = err;
+		(void)snprintf(job->why, sizeof(job->why), "%s", accounts_why(verify->accounts));
+	}
+	(void)pthread_mutex_unlock(&verify->lock);
+	if (err == ERR_OK)
+		err = verifier_read(slice_str(text), out);
+	explicit_bzero(text, sizeof(text));
+	return err == ERR_OK && out->hash == job->hash;
+}
+
 /* On a worker thread. */
 static void work(void *arg)
 {
 	struct verify_job *job = arg;
 	unsigned char key[VERIFIER_KEY];
 	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
-	struct verifier fake = {0};
+	struct verifier fake = {0}, extra = {0};
 	const struct verifier *verifier;
 
 	account_release(&job->account); /* of an earlier run */
@@ -118,10 +140,14 @@ static void work(void *arg)
 		job->err = ERR_OK;
 	/* Made each time, so that a name without account takes no other way. */
 	account_login_print(&job->login, credential);
-	if (verifier_fake(key, slice_str(credential), job->iterations, &fake) != ERR_OK)
+	if (verifier_fake_hash(job->hash, key, slice_str(credential), job->iterations, &fake) !=
+	    ERR_OK)
 		job->err = ERR_INTERNAL;
 	explicit_bzero(key, sizeof(key));
 	verifier = job->known ? account_verifier(&job->account) : NULL;
+	if (job->hash != VERIFIER_SHA_256)
+		verifier = find_extra(job->verify, job, &extra) && job->known ? &extra : NULL;
+	job->provable = verifier != NULL;
 	if (verifier == NULL)
 		verifier = &fake;
 	if (job->task == VERIFY_LOOK_UP)
@@ -130,6 +156,7 @@ static void work(void *arg)
 		job->matches = job->err == ERR_OK &&
 			       verifier_check(verifier, secret_value(&job->password)) &&
 			       verifier != &fake;
+	verifier_wipe(&extra);
 }
 
 static void finished(void *arg)

@@ -23,6 +23,7 @@ enum verify_task {
 struct verify_job {
 	/* Set by who asks. */
 	enum verify_task task;
+	enum verifier_hash hash; /* of VERIFY_LOOK_UP */
 	struct account_login login;
 	char domain[ACCOUNT_NAME_MAX + 1];   /* of bare names */
 	char source[ACCOUNT_SOURCE_MAX + 1]; /* of VERIFY_ADOPT: the back end */
@@ -33,7 +34,8 @@ struct verify_job {
 	enum err err; /* ERR_OK; else the store failed, and why says how */
 	char why[ACCOUNT_WHY];
 	bool known;
-	bool matches; /* the password is the account's, or that of the key it means */
+	bool matches;  /* the password is the account's, or that of the key it means */
+	bool provable; /* of VERIFY_LOOK_UP: verifier is the account's, and no fake */
 	/* Of VERIFY_LOOK_UP: the account's or the key's, or a fake that nothing fits. */
 	struct verifier verifier;
 	struct account account; /* if known; with that key */

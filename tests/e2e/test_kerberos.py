@@ -23,7 +23,7 @@ def kerberos():
 
 @pytest.fixture(scope="module")
 def server(kerberos):
-    postern = Postern(conf=CONF + 'auth {{ keytab = "{folder}/keytab" }}\n', accounts=("alice", "bob"))
+    postern = Postern(conf=CONF + 'auth {{ keytab = "{folder}/keytab"  block_after = 0 }}\n', accounts=("alice", "bob"))
     shutil.copy(kerberos.keytab("smtp/localhost"), postern.folder / "keytab")
     postern.own()
     with postern:

@@ -7,21 +7,23 @@ import os
 import select
 import smtplib
 import socket
+import sqlite3
 import ssl
 import threading
 
 import pytest
 from support import mail
-from support.postern import PASSWORD, Postern, server_context
+from support.postern import CONF, PASSWORD, Postern, server_context
 from support.process import run, wait_for
 
 ALL = "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"
+AUTH = "auth { block_after = 0 }\n"  # all the wrong ones here come from one place
 TEXT = b"Authentication credentials invalid"
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Postern(accounts=("alice", "bob")) as postern:
+    with Postern(accounts=("alice", "bob"), conf=CONF + AUTH.replace("{", "{{").replace("}", "}}")) as postern:
         (postern.folder / "password").write_text(PASSWORD + "\n")
         yield postern
 
@@ -105,11 +107,11 @@ def test_msmtp_wrong_password(server):
     assert server.wait_event("login-failed", mech="SCRAM-SHA-256", reason="bad-password", account="alice")
 
 
-def gsasl(server, mechanism, *options, port=None, password=PASSWORD):
+def gsasl(server, mechanism, *options, port=None, user="alice", password=PASSWORD):
     """What GNU SASL's client saw, over STARTTLS; it verifies the server's proof."""
     done = run(["gsasl", "--client", "--smtp", f"--mechanism={mechanism}",
                 f"--x509-ca-file={server.folder}/cert.pem", f"--connect=localhost:{port or server.submission}",
-                "--authentication-id=alice", f"--password={password}", *options], input="")
+                f"--authentication-id={user}", f"--password={password}", *options], input="")
     return done.stdout + done.stderr
 
 
@@ -191,15 +193,19 @@ def test_c8_man_in_the_middle(server):
 
 
 def test_c8_other_bindings(server):
-    with connected(server, ssl.TLSVersion.TLSv1_2) as client:
-        binding = client.sock.get_channel_binding("tls-unique")
-        for header, data in [(b"p=tls-unique,,", bytes(len(binding))), (b"p=tls-exporter,,", binding),
-                             (b"p=tls-server-end-point,,", binding), (b"n,,", b""), (b"y,,", b"")]:
-            assert Scram("alice", header=header, binding=data).log_in(client, "SCRAM-SHA-256-PLUS")[0] == 535
-        for header in [b"p=tls-unique,,", b"y,,"]:
-            assert Scram("alice", header=header).log_in(client, "SCRAM-SHA-256")[0] == 535
-    with connected(server) as client:  # tls-unique is not for TLS 1.3
-        assert Scram("alice", header=b"p=tls-unique,,", binding=binding).log_in(client, "SCRAM-SHA-256-PLUS")[0] == 535
+    def refused(mechanism, header, binding, version=ssl.TLSVersion.TLSv1_2):
+        with connected(server, version) as client:
+            unique = client.sock.get_channel_binding("tls-unique")
+            scram = Scram("alice", header=header, binding=binding(unique))
+            return scram.log_in(client, mechanism)[0] == 535
+    assert refused("SCRAM-SHA-256-PLUS", b"p=tls-unique,,", lambda unique: bytes(len(unique)))
+    assert refused("SCRAM-SHA-256-PLUS", b"p=tls-exporter,,", lambda unique: unique)
+    assert refused("SCRAM-SHA-256-PLUS", b"p=tls-server-end-point,,", lambda unique: unique)
+    assert refused("SCRAM-SHA-256-PLUS", b"p=tls-unique,,", lambda unique: b"", ssl.TLSVersion.TLSv1_3)
+    for header in [b"n,,", b"y,,"]:
+        assert refused("SCRAM-SHA-256-PLUS", header, lambda unique: b"")
+    for header in [b"p=tls-unique,,", b"y,,"]:
+        assert refused("SCRAM-SHA-256", header, lambda unique: b"")
 
 
 def test_c3_authorization_identity(server):
@@ -258,6 +264,28 @@ def test_c4_every_login_begins_anew(server):
         assert client.docmd("AUTH", "SCRAM-SHA-256")[0] == 503
 
 
+def test_c5_default_when_an_account_cannot(server):
+    """SCRAM is offered by default while every account can use it; status says who cannot."""
+    def best():
+        (row,) = [row for row in server.json("status") if "mechanisms" in row]
+        return row["mechanisms"], row.get("mechanisms_missing")
+    assert best() == (ALL, None)
+    server.stop()
+    store = sqlite3.connect(server.folder / "state/auth/accounts.db")
+    with store:
+        store.execute("UPDATE account SET verifier = '', hash = '$y$j9T$x$y' WHERE name = 'bob'")
+    store.close()
+    server.own()
+    server.start()
+    assert best()[0] == "PLAIN LOGIN" and best()[1].startswith("1 account cannot use SCRAM"), best()
+    with connected(server) as client:
+        assert client.esmtp_features["auth"].strip() == "PLAIN LOGIN"
+        assert client.docmd("AUTH", "SCRAM-SHA-256")[0] == 504
+    server.command("user", "password", "bob", input=PASSWORD + "\n", check=True)
+    assert best() == (ALL, None)
+    wait_for(lambda: "SCRAM-SHA-256-PLUS" in connected(server).esmtp_features["auth"], "SCRAM again")
+
+
 def test_counted_and_cut_off(server):
     """A SCRAM login is a login: in the numbers of status, and gone when the password changes."""
     def numbers():
@@ -285,7 +313,7 @@ def test_c5_mechanisms_of_the_configuration(server):
             return client.esmtp_features.get("auth", "").strip()
     text = server.conf.read_text()
     changed = text.replace('listen "submissions" {', 'listen "submissions" { mechanisms = { scram-sha-256, LOGIN }')
-    server.conf.write_text(changed + 'auth { mechanisms = { "SCRAM-SHA-256-PLUS" } }\n')
+    server.conf.write_text(changed.replace(AUTH, 'auth { mechanisms = { "SCRAM-SHA-256-PLUS" } }\n'))
     server.command("reload", check=True)
     wait_for(lambda: offered(server.submissions) == "SCRAM-SHA-256 LOGIN", "the listener's own list")
     with smtplib.SMTP("127.0.0.1", server.submission, timeout=60) as client:
@@ -294,8 +322,27 @@ def test_c5_mechanisms_of_the_configuration(server):
         assert client.esmtp_features["auth"].strip() == "SCRAM-SHA-256-PLUS"
         for name in ["PLAIN", "LOGIN", "SCRAM-SHA-256"]:
             assert client.docmd("AUTH", name)[0] == 504
+    server.conf.write_text(text.replace(AUTH, 'auth { mechanisms = { "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS" } }\n'))
+    server.command("reload", check=True)
+    wait_for(lambda: offered(server.submissions) == "PLAIN SCRAM-SHA-1 SCRAM-SHA-1-PLUS", "SHA-1")
+    (status,) = [row for row in server.json("status") if "mechanisms" in row]
+    assert status["mechanisms"] == "PLAIN SCRAM-SHA-1 SCRAM-SHA-1-PLUS"
+    assert "2 passwords set before SCRAM-SHA-1" in status["mechanisms_missing"]
+    assert "235 2.7.0" not in gsasl(server, "SCRAM-SHA-1-PLUS")  # the password was set before
+    assert server.wait_event("login-failed", mech="SCRAM-SHA-1-PLUS", reason="no-verifier", account="alice")
+    server.command("user", "password", "alice", input=PASSWORD + "\n", check=True)
+    assert "235 2.7.0" in gsasl(server, "SCRAM-SHA-1-PLUS")
+    assert "235 2.7.0" not in gsasl(server, "SCRAM-SHA-1-PLUS", password="wrong")
+    assert server.wait_event("login-failed", mech="SCRAM-SHA-1-PLUS", reason="bad-password")
+    done = msmtp(server, "plain")
+    assert done.returncode == 0, done.stderr
+    key = server.json("key", "add", "alice", "scanner")
+    key = key if isinstance(key, dict) else key[0]
+    assert "235 2.7.0" in gsasl(server, "SCRAM-SHA-1-PLUS", user="alice#scanner", password=key["password"])
+    (status,) = [row for row in server.json("status") if "mechanisms" in row]
+    assert "1 password set before" in status["mechanisms_missing"]
     for wrong in ["DIGEST-MD5", "NTLM", "ANONYMOUS", "PLAINS"]:
-        server.conf.write_text(text + f'auth {{ mechanisms = {{ "PLAIN", "{wrong}" }} }}\n')
+        server.conf.write_text(text.replace(AUTH, f'auth {{ mechanisms = {{ "PLAIN", "{wrong}" }} }}\n'))
         done = server.command("check")
         assert done.returncode != 0 and wrong in done.stderr and "SCRAM-SHA-256-PLUS" in done.stderr, done.stderr
     server.conf.write_text(text)

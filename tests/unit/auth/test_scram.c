@@ -21,7 +21,7 @@
 #define PASSWORD "correct horse battery"
 
 static struct mechanisms *mechanisms;
-static struct verifier verifier;
+static struct verifier verifier, verifier_1;
 static Gsasl *client_side;
 static const char BINDING[] = "0123456789abcdef0123456789abcdef";
 
@@ -32,7 +32,11 @@ static int set_up(void **state)
 	(void)state;
 	if (mechanisms_new(&mechanisms) != ERR_OK || gsasl_init(&client_side) != GSASL_OK)
 		return -1;
-	return verifier_make(SLICE_LIT(PASSWORD), SALT, 4096, &verifier) == ERR_OK ? 0 : -1;
+	return verifier_make(SLICE_LIT(PASSWORD), SALT, 4096, &verifier) == ERR_OK &&
+			       verifier_make_hash(VERIFIER_SHA_1, SLICE_LIT(PASSWORD), SALT, 4096,
+						  &verifier_1) == ERR_OK
+		       ? 0
+		       : -1;
 }
 
 static int tear_down(void **state)
@@ -118,7 +122,10 @@ static void hold(const struct talk *talk)
 		gsasl_free(output);
 		output = NULL;
 		if (result == EXCHANGE_VERIFIER)
-			result = exchange_give_verifier(server, &verifier, &challenge);
+			result = exchange_give_verifier(
+				server,
+				exchange_hash(server) == VERIFIER_SHA_1 ? &verifier_1 : &verifier,
+				&challenge);
 	} while (result == EXCHANGE_CHALLENGE);
 	if (talk->why == NULL) {
 		assert_int_equal(result, EXCHANGE_PROVEN);
@@ -147,6 +154,22 @@ static void test_plain_scram(void **state)
 	hold(&(struct talk){.mechanism = "SCRAM-SHA-256", .authzid = "alice"});
 	hold(&(struct talk){
 		.mechanism = "SCRAM-SHA-256", .password = "wrong", .why = "bad-password"});
+}
+
+static void test_sha_1(void **state)
+{
+	(void)state;
+	hold(&(struct talk){.mechanism = "SCRAM-SHA-1"});
+	hold(&(struct talk){.mechanism = "SCRAM-SHA-1", .password = "x", .why = "bad-password"});
+	hold(&(struct talk){.mechanism = "SCRAM-SHA-1-PLUS",
+			    .client_exporter = BINDING,
+			    .exporter = BINDING,
+			    .plus_offered = true});
+	hold(&(struct talk){.mechanism = "SCRAM-SHA-1-PLUS",
+			    .client_exporter = "another session's",
+			    .exporter = BINDING,
+			    .plus_offered = true,
+			    .why = "channel-binding-mismatch"});
 }
 
 static void c3_authorization_identity(void **state)
@@ -403,10 +426,15 @@ static void c4_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain_scram),   cmocka_unit_test(c3_authorization_identity),
-		cmocka_unit_test(c8_channel_binding), cmocka_unit_test(c8_flags),
-		cmocka_unit_test(c1_names),           cmocka_unit_test(c7_form),
-		cmocka_unit_test(c7_final_form),      cmocka_unit_test(c8_binding_bytes),
+		cmocka_unit_test(test_plain_scram),
+		cmocka_unit_test(test_sha_1),
+		cmocka_unit_test(c3_authorization_identity),
+		cmocka_unit_test(c8_channel_binding),
+		cmocka_unit_test(c8_flags),
+		cmocka_unit_test(c1_names),
+		cmocka_unit_test(c7_form),
+		cmocka_unit_test(c7_final_form),
+		cmocka_unit_test(c8_binding_bytes),
 		cmocka_unit_test(c4_order),
 	};
 
