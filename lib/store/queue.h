@@ -40,6 +40,8 @@ enum {
 #define QUEUE_NEVER INT64_MAX
 /* The due time of what an operator holds. */
 #define QUEUE_HELD_DUE (INT64_MAX - 1)
+/* The due time of what is held because its account is frozen; its state is QUEUE_HELD, too. */
+#define QUEUE_FROZEN_DUE (INT64_MAX - 2)
 
 /*
  * MT-PRIORITY (RFC 6710): a step above 0 counts as if the message had come so much earlier. Of what

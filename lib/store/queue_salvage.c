@@ -276,7 +276,7 @@ static void put_row(struct salvage *salvage, sqlite3_stmt *candidate, int64_t ke
 		int64_t state = known ? sqlite3_column_int64(candidate, 3) : QUEUE_WAITING;
 
 		if (state < QUEUE_WAITING || state > QUEUE_HELD ||
-		    (due == QUEUE_HELD_DUE) != (state == QUEUE_HELD)) {
+		    (due == QUEUE_HELD_DUE || due == QUEUE_FROZEN_DUE) != (state == QUEUE_HELD)) {
 			state = QUEUE_WAITING;
 			due = fresh;
 		}

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "defence.h"
 #include "elsewhere.h"
+#include "frozen.h"
 #include "grants.h"
 #include "ipc/channel.h"
 #include "limits.h"
@@ -53,7 +54,8 @@ enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]
 	if (err == ERR_OK &&
 	    ((err = accounts_largest(admin->accounts, &admin->auth->largest)) != ERR_OK ||
 	     (err = accounts_without_scram(admin->accounts, &admin->auth->without_scram)) !=
-		     ERR_OK))
+		     ERR_OK ||
+	     (err = frozen_open(admin->auth->frozen, admin->accounts)) != ERR_OK))
 		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(admin->accounts));
 	return err;
 }
@@ -296,6 +298,25 @@ static void done_elsewhere(struct operation *operation)
 	operation_free(&operation);
 }
 
+static void done(void *arg);
+
+/* queue holds the mail now, or has let it go. */
+static void on_frozen(void *arg, bool told, uint64_t held, uint64_t released)
+{
+	struct operation *operation = arg;
+	size_t len = strlen(operation->text);
+	uint64_t count = held != 0 ? held : released;
+
+	if (!told)
+		(void)snprintf(operation->text + len, sizeof(operation->text) - len,
+			       "; as soon as the queue process is there it learns of it");
+	else
+		(void)snprintf(operation->text + len, sizeof(operation->text) - len,
+			       "; %" PRIu64 " recipient%s in the queue %s", count,
+			       count == 1 ? "" : "s", released != 0 ? "released" : "held");
+	done(operation);
+}
+
 static void done(void *arg)
 {
 	struct operation *operation = arg;
@@ -307,6 +328,14 @@ static void done(void *arg)
 	}
 	apply(admin, operation);
 	operation->changed = 0;
+	if (operation->has_frozen && admin->auth->frozen != NULL) { /* NULL: the process ends */
+		operation->has_frozen = false;
+		frozen_set(admin->auth->frozen, operation->frozen, operation->frozen_count,
+			   on_frozen, operation);
+		operation->frozen = NULL; /* frozen has them now */
+		operation->frozen_count = 0;
+		return;
+	}
 	if (operation->serial == OWN_SERIAL)
 		tell_frozen(operation);
 	if (operation->serial == admin->serial) {

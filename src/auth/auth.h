@@ -17,6 +17,7 @@
  *	volumes.c    what accounts have sent, and whether they may send more
  *	door.c       how many may come in, and how fast, over all smtpd processes
  *	limits.c     all limits, for the operator
+ *	frozen.c     accounts whose mail queue is to hold
  *	admin.c      what operators ask; operations.c does it, on a thread
  *
  * Invariant: AUTH_OK leaves only after queue has acknowledged the grant; a change of an account
@@ -36,6 +37,7 @@ struct config;
 struct defence;
 struct door;
 struct front;
+struct frozen;
 struct grants;
 struct kerberos;
 struct loop;
@@ -74,6 +76,7 @@ struct auth {
 	struct volumes *volumes;
 	struct admin *admin;
 	struct usage *usage;
+	struct frozen *frozen;
 	struct front *fronts;
 	/* Raised by each change of an account: what a thread read before it is not to be trusted.
 	 */

@@ -10,6 +10,7 @@
 #include "defence.h"
 #include "door.h"
 #include "front.h"
+#include "frozen.h"
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -231,6 +232,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_grant_ack ack;
 		struct msg_grant_used used;
 		struct msg_grant_sync_ack sync_ack;
+		struct msg_frozen_done frozen;
 	} msg;
 	enum err err;
 
@@ -246,6 +248,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	case IPC_GRANT_SYNC_ACK:
 		err = ipc_decode(type, payload, &msg.sync_ack);
 		return err != ERR_OK ? err : on_sync_ack(grants, &msg.sync_ack);
+	case IPC_FROZEN_DONE:
+		err = ipc_decode(type, payload, &msg.frozen);
+		return err != ERR_OK ? err : frozen_answer(grants->auth->frozen, &msg.frozen);
 	default:
 		return ERR_SYNTAX;
 	}
@@ -276,6 +281,7 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 		log_note(LOG_ERROR, "the channel to queue is broken: %s", why);
 	channel_free(&grants->queue);
 	grants->synced = false;
+	frozen_queue_lost(grants->auth->frozen);
 	drop_pending(grants);
 }
 
@@ -287,6 +293,7 @@ void grants_queue(struct grants *grants, int fd, uint32_t incarnation)
 	struct msg_grant_sync msg;
 
 	if (grants->queue != NULL) { /* its end has not been seen yet */
+		frozen_queue_lost(grants->auth->frozen);
 		channel_free(&grants->queue);
 		drop_pending(grants);
 	}
@@ -297,6 +304,7 @@ void grants_queue(struct grants *grants, int fd, uint32_t incarnation)
 		send_grant(grants, grant);
 	msg.round = ++grants->round;
 	tell(grants, IPC_GRANT_SYNC, &msg);
+	frozen_queue(grants->auth->frozen, grants->queue);
 }
 
 void grants_again(struct grants *grants)

@@ -13,6 +13,7 @@
 #include "defence.h"
 #include "door.h"
 #include "front.h"
+#include "frozen.h"
 #include "grants.h"
 #include "ipc/child.h"
 #include "kerberos.h"
@@ -75,6 +76,7 @@ static void free_auth(struct auth *auth)
 		next = front->next;
 		front_free(&front);
 	}
+	frozen_free(&auth->frozen);
 	admin_free(&auth->admin); /* saves what usage has, and ends its jobs */
 	usage_free(&auth->usage);
 	verify_free(&auth->verify);
@@ -141,6 +143,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->volumes = volumes_new(auth);
 	auth->admin = admin_new(auth);
 	auth->usage = usage_new(auth);
+	auth->frozen = frozen_new(auth);
 	return ERR_OK;
 }
 

@@ -125,7 +125,11 @@ void operation_user_delete(struct operation *operation, struct accounts *account
 	if (!operation_find(operation, accounts, &account))
 		return;
 	if (account.frozen != 0) {
-		operation_refuse(operation, "%s is frozen: thaw it, then delete it", account.name);
+		operation_refuse(
+			operation,
+			"%s is frozen, and its mail is held: throw that away (postern queue "
+			"drop --user %s) or not, thaw the account, and then delete it",
+			account.name, account.name);
 	} else if (accounts_delete(accounts, account.id) != ERR_OK) {
 		operation_refuse(operation, "%s", accounts_why(accounts));
 	} else {
@@ -248,7 +252,9 @@ void operation_user_freeze(struct operation *operation, struct accounts *account
 		operation_say(operation, "%s: is frozen already, since %s: %s", account.name, since,
 			      account.frozen_why);
 	} else if (set_frozen(operation, accounts, account.id, now, why, now)) {
-		operation_say(operation, "%s: frozen: it cannot log in", account.name);
+		operation_say(operation,
+			      "%s: frozen: it cannot log in, and its queued mail is held",
+			      account.name);
 	}
 	account_release(&account);
 }
@@ -262,7 +268,8 @@ void operation_user_thaw(struct operation *operation, struct accounts *accounts,
 	if (account.frozen == 0)
 		operation_say(operation, "%s: is not frozen", account.name);
 	else if (set_frozen(operation, accounts, account.id, 0, "", now))
-		operation_say(operation, "%s: thawed%s", account.name,
+		operation_say(operation, "%s: thawed: the mail that was held for it is delivered%s",
+			      account.name,
 			      account.enabled ? ""
 					      : ". It is disabled: \"postern user enable\" lets "
 						"it in");

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "deadline.h"
 #include "delivery.h"
+#include "frozen.h"
 #include "os/os.h"
 #include "policy/dispatch.h"
 #include "queue.h"
@@ -59,6 +60,8 @@ void deliveries_fresh(struct deliveries *deliveries, struct queue_mail *mail)
 
 	if (queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope) != ERR_OK)
 		return; /* it was just written; it would be set aside when it is read */
+	if (frozen_has(deliveries_queue(deliveries)->frozen, envelope.account))
+		return; /* it is looked for, and held */
 	if (envelope.count > sizeof(few) / sizeof(few[0]))
 		places = mem_array(envelope.count, sizeof(*places));
 	deadlines_note(deliveries_queue(deliveries)->deadlines,

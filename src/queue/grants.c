@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "frozen.h"
 #include "config/config.h"
 #include "ipc/channel.h"
 #include "os/log.h"
@@ -201,6 +202,10 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		return on_revoke(grants, payload);
 	case IPC_GRANT_SYNC:
 		return on_sync(grants, payload);
+	case IPC_FROZEN:
+		return frozen_name(grants->queue->frozen, payload);
+	case IPC_FROZEN_END:
+		return frozen_end(grants->queue->frozen, grants->channel, payload);
 	default:
 		return ERR_SYNTAX;
 	}
@@ -214,6 +219,7 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 	if (how == CHANNEL_BROKEN)
 		log_note(LOG_ERROR, "the channel from auth is broken: %s", why);
 	forget_all(grants);
+	frozen_lost(grants->queue->frozen);
 	channel_free(&grants->channel);
 }
 
@@ -222,6 +228,7 @@ void grants_connect(struct grants *grants, int fd)
 	static const struct channel_handlers handlers = {.message = on_message, .ended = on_ended};
 
 	forget_all(grants);
+	frozen_lost(grants->queue->frozen);
 	channel_free(&grants->channel);
 	grants->channel = channel_new(grants->queue->loop, fd, "auth", &handlers, grants);
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "delivery.h"
+#include "frozen.h"
 #include "os/log.h"
 #include "os/os.h"
 #include "policy/dispatch.h"
@@ -91,6 +92,10 @@ static void take(struct queue *queue, struct queue_loaded *loaded, int64_t now)
 	/* What was loaded is known to be well-formed. */
 	(void)queue_envelope_read(slice_of(delivery->mail->envelope, delivery->mail->envelope_len),
 				  &envelope);
+	if (frozen_has(queue->frozen, envelope.account)) { /* it is being held */
+		delivery_free(delivery);
+		return;
+	}
 	late = delivery_late(&envelope, now);
 	/* Nobody need ask a host that is down whether it wants what is too old. */
 	if (late || (delivery->mail->expires <= now &&

@@ -11,6 +11,7 @@
 #include "ended.h"
 #include "etrn.h"
 #include "delivery.h"
+#include "frozen.h"
 #include "grants.h"
 #include "intake.h"
 #include "keys.h"
@@ -117,6 +118,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	queue->deliveries = deliveries_new(queue);
 	queue->operators = operators_new(queue);
 	queue->etrns = etrns_new();
+	queue->frozen = frozen_new(queue);
 	queue->lately = ended_new();
 	queue->deadlines = deadlines_new(queue);
 	queue->delays = delays_new(queue);
@@ -289,6 +291,7 @@ static void free_queue(struct queue *queue)
 	intake_free(&queue->intake);
 	operators_free(&queue->operators);
 	etrns_free(&queue->etrns);
+	frozen_free(&queue->frozen);
 	ended_free(&queue->lately);
 	deliveries_free(&queue->deliveries);
 	deadlines_free(&queue->deadlines);

@@ -36,12 +36,16 @@ struct desk {
 
 struct operation {
 	struct operators *operators;
-	struct desk *desk;
+	struct desk *desk; /* NULL: not the operator asks, and over is called */
+	operators_over_fn *over;
+	void *over_arg;
+	struct operators_tally tally;
 	uint64_t id;
 	enum ipc_op op;
 	struct view view;
 	struct timer *pause;
 	uint64_t changed;
+	uint64_t frozen;    /* release leaves them to user thaw */
 	uint64_t scheduled; /* retry and release leave them to their time */
 };
 
@@ -88,7 +92,8 @@ static void operation_free(struct operation *operation)
 	operation->operators->running--;
 	timer_free(&operation->pause);
 	view_release(&operation->view);
-	desk_unref(operation->desk);
+	if (operation->desk != NULL)
+		desk_unref(operation->desk);
 	mem_free(operation);
 	queue_stop_if_idle(queue);
 }
@@ -114,10 +119,33 @@ static bool changes(enum ipc_op op)
 	return op >= IPC_OP_QUEUE_RETRY && op <= IPC_OP_QUEUE_DROP;
 }
 
+static void finish_freezing(struct operation *operation)
+{
+	enum err err = operation->view.err;
+
+	if (err != ERR_OK && err != ERR_EOF)
+		log_note(LOG_ERROR, "mail of frozen accounts cannot be looked for: %s",
+			 err_name(err));
+	operation->over(operation->over_arg, &operation->tally);
+	operation_free(operation);
+}
+
+/* Whoever asked is gone; or the process ends, and the next one does it. */
+static bool is_abandoned(const struct operation *operation)
+{
+	if (operation->desk == NULL)
+		return operation->operators->queue->stopping;
+	return operation->desk->channel == NULL;
+}
+
 static void finish(struct operation *operation)
 {
 	const struct view *view = &operation->view;
 
+	if (operation->desk == NULL) {
+		finish_freezing(operation);
+		return;
+	}
 	if (view->err != ERR_OK && view->err != ERR_EOF) {
 		answer(operation->desk, operation->id, false,
 		       "the queue cannot be read (%s); see the log", err_name(view->err));
@@ -139,6 +167,11 @@ static void finish(struct operation *operation)
 				 "; %llu wait for the time that their sender set: \"postern queue "
 				 "release\" sends them now",
 				 (unsigned long long)operation->scheduled);
+		if (operation->frozen != 0)
+			snprintf(later, sizeof(later),
+				 "; %llu are held because their account is frozen: \"postern user "
+				 "thaw\" lets them go",
+				 (unsigned long long)operation->frozen);
 		answer(operation->desk, operation->id, true, "%llu recipient%s %s%s",
 		       (unsigned long long)operation->changed, operation->changed == 1 ? "" : "s",
 		       done_text(operation->op), later);
@@ -180,13 +213,15 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 		change.state = row->row.state;
 		break;
 	case IPC_OP_QUEUE_HOLD:
-		if (row->row.state == QUEUE_HELD)
+		if (row->row.due ==
+		    QUEUE_HELD_DUE) /* what is held for another reason stays after it */
 			return false;
 		change.due = QUEUE_HELD_DUE;
 		change.state = QUEUE_HELD;
 		break;
 	case IPC_OP_QUEUE_RELEASE:
-		if (row->row.state != QUEUE_HELD && !row->scheduled)
+		if ((row->row.state != QUEUE_HELD && !row->scheduled) ||
+		    row->row.due == QUEUE_FROZEN_DUE) /* it would be held again at once */
 			return false;
 		/* What was held before its time waits for that again. */
 		if (row->row.state == QUEUE_HELD && row->row.attempts == 0 && row->release_at != 0)
@@ -197,6 +232,23 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 	}
 	*change_out = change;
 	return true;
+}
+
+/* Held because its account is frozen, or, if it is that already, let go as it was. */
+static void freeze_or_thaw(const struct view_row *row, int64_t now, struct queue_change *change_out)
+{
+	bool thaw = row->row.due == QUEUE_FROZEN_DUE;
+
+	*change_out = (struct queue_change){
+		.row = row->row,
+		.in_file = row->in_file,
+		.force = true,
+		.due = !thaw                  ? QUEUE_FROZEN_DUE
+		       : row->release_at != 0 ? row->release_at
+					      : now,
+		.attempts = row->row.attempts,
+		.state = thaw ? QUEUE_WAITING : QUEUE_HELD,
+	};
 }
 
 static void step(struct operation *operation);
@@ -235,7 +287,8 @@ static void changed(void *arg, enum err err)
 			log_drop(row);
 			ended_note(queue->lately, row->row.key, row->row.n);
 		}
-		if (operation->op == IPC_OP_QUEUE_RETRY || operation->op == IPC_OP_QUEUE_RELEASE)
+		if (operation->op == IPC_OP_QUEUE_RETRY || operation->op == IPC_OP_QUEUE_RELEASE ||
+		    (operation->desk == NULL && row->row.due == QUEUE_FROZEN_DUE))
 			dispatch_wake(deliveries_dispatch(queue->deliveries), row->row.destination,
 				      row->row.due < view->now ? row->row.due : view->now);
 		else if (row->touched) /* a read of before the commit may have brought it back */
@@ -260,7 +313,16 @@ static void apply(struct operation *operation)
 		/* It was moved to this very time by the step before. */
 		if (operation->op == IPC_OP_QUEUE_RETRY && row->row.due == view->now)
 			continue;
-		row->touched = change_of(operation->op, row, view->now, &change);
+		if (operation->desk == NULL) {
+			freeze_or_thaw(row, view->now, &change);
+			row->touched = true;
+			operation->tally.held += change.state == QUEUE_HELD;
+			operation->tally.released += change.state != QUEUE_HELD;
+		} else {
+			row->touched = change_of(operation->op, row, view->now, &change);
+			operation->frozen += operation->op == IPC_OP_QUEUE_RELEASE &&
+					     row->row.due == QUEUE_FROZEN_DUE;
+		}
 		if (row->touched) {
 			deliveries_withdraw(queue->deliveries, row->row.destination, row->row.key);
 			writer_change(queue->writer, &change);
@@ -298,13 +360,13 @@ static void done(void *arg)
 
 	if (view->err == ERR_CORRUPT)
 		queue_damaged(operation->operators->queue, "listing");
-	for (size_t i = 0; i < view->answer.count; i++)
+	for (size_t i = 0; operation->desk != NULL && i < view->answer.count; i++)
 		send_row(operation->desk, operation->id, &view->answer.rows[i]);
 	rows_clear(&view->answer);
 	if (view->row_count != 0 && changes(operation->op) &&
 	    (view->err == ERR_OK || view->err == ERR_EOF))
 		apply(operation);
-	else if (view->err != ERR_OK || operation->desk->channel == NULL)
+	else if (view->err != ERR_OK || is_abandoned(operation))
 		finish(operation);
 	else
 		timer_set(operation->pause, STEP_PAUSE_MS);
@@ -312,7 +374,7 @@ static void done(void *arg)
 
 static void step(struct operation *operation)
 {
-	if (operation->view.err != ERR_OK || operation->desk->channel == NULL)
+	if (operation->view.err != ERR_OK || is_abandoned(operation))
 		finish(operation);
 	else
 		queue_job(operation->operators->queue->operator_pool, work, done, operation);
@@ -321,6 +383,22 @@ static void step(struct operation *operation)
 static void on_pause(void *arg)
 {
 	step(arg);
+}
+
+void operators_freeze(struct operators *operators, const struct frozen_set *set,
+		      operators_over_fn *over, void *arg)
+{
+	const struct selector selector = {.frozen = set};
+	struct operation *operation = mem_alloc(sizeof(*operation));
+
+	operation->operators = operators;
+	operation->over = over;
+	operation->over_arg = arg;
+	operation->op = IPC_OP_QUEUE_HOLD;
+	view_init(&operation->view, operation->op, &selector, os_wall_ms());
+	operation->pause = timer_new(operators->queue->loop, on_pause, operation);
+	operators->running++;
+	step(operation);
 }
 
 static enum err begin(struct desk *desk, const struct msg_op *msg)

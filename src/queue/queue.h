@@ -22,6 +22,7 @@ struct deadlines;
 struct deliveries;
 struct ended;
 struct etrns;
+struct frozen;
 struct dispatch;
 struct grants;
 struct intake;
@@ -70,6 +71,7 @@ struct queue {
 	struct delays *delays;
 	struct operators *operators;
 	struct etrns *etrns;
+	struct frozen *frozen;
 	struct ended *lately;        /* what ended a moment ago */
 	uint64_t recipients;         /* in the queue: for status */
 	unsigned loads;              /* reads of the store for claims under way */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "frozen.h"
 #include "policy/rights.h"
 
 /* "90000" (milliseconds), "90s", "5m", "2h", "3d". */
@@ -123,6 +124,8 @@ static bool address_fits(const char *wanted, struct slice address)
 
 bool selector_fits(const struct selector *s, const struct queue_view *view)
 {
+	if (s->frozen != NULL)
+		return frozen_set_wants(s->frozen, view->envelope->account, &view->row);
 	if (s->by_id && !msgid_equal(&s->id, &view->mail->id))
 		return false;
 	if (s->held && view->row.state != QUEUE_HELD)

@@ -10,6 +10,8 @@
 #include "ipc/message.h"
 #include "store/queue.h"
 
+struct frozen_set;
+
 enum { SELECTOR_TEXT_MAX = 512 };
 
 struct selector {
@@ -19,6 +21,8 @@ struct selector {
 	char destination[SELECTOR_TEXT_MAX];
 	int64_t before; /* arrived before; 0: whenever */
 	uint64_t limit; /* rows; 0: all */
+	/* Instead of all that: what is to be held, or let go, for these accounts being frozen. */
+	const struct frozen_set *frozen;
 };
 
 /* ERR_SYNTAX, ERR_RANGE: why (256 bytes) says what. */

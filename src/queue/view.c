@@ -88,14 +88,16 @@ static void add_row(struct view *view, const struct queue_view *at)
 	rows_text(row, "account", at->envelope->account);
 	rows_number(row, "size", (int64_t)at->mail->size);
 	rows_time(row, "arrived", at->mail->arrived);
-	if (at->row.due < QUEUE_HELD_DUE)
+	if (at->row.due < QUEUE_FROZEN_DUE)
 		rows_time(row, "next", at->row.due);
 	else
 		rows_text(row, "next", SLICE_LIT(""));
 	rows_number(row, "attempts", at->row.attempts);
 	rows_text(row, "reason",
 		  is_scheduled(view, at) ? SLICE_LIT("not before the time that its sender set")
-					 : at->last);
+		  : at->row.due == QUEUE_FROZEN_DUE
+			  ? SLICE_LIT("its account is frozen (postern user thaw)")
+			  : at->last);
 	if (view->op != IPC_OP_QUEUE_SHOW)
 		return;
 	rows_time(row, "expires", at->mail->expires);
@@ -261,7 +263,7 @@ static enum err sum_up(struct view *view, struct queue_reader *reader)
 	rows_number(row, "recipients", (int64_t)sum->recipients);
 	rows_number(row, "held", (int64_t)sum->held);
 	rows_time(row, "oldest", arrived);
-	if (next < QUEUE_HELD_DUE)
+	if (next < QUEUE_FROZEN_DUE)
 		rows_time(row, "next", next);
 	else
 		rows_text(row, "next", SLICE_LIT(""));
