@@ -57,7 +57,7 @@ static void test_proven_borders(void **state)
 	proven_free(&proven);
 }
 
-static void test_proven_interleaved(void **state)
+static void test_c13_interleaved_logins(void **state)
 {
 	struct account alice = person(1, 7, "alice"), bob = person(2, 7, "bob");
 	struct proven *proven = NULL;
@@ -74,6 +74,26 @@ static void test_proven_interleaved(void **state)
 			fail();
 	}
 	assert_int_equal(proven_count(proven), 2);
+	proven_free(&proven);
+}
+
+/* What a key proves is the key's, and never the account's or another key's. */
+static void test_c13_keys_are_not_mixed_up(void **state)
+{
+	struct account alice = person(1, 1, "alice"), scanner = alice, laptop = alice;
+	struct account_key first = {.id = 5}, second = {.id = 6};
+	struct proven *proven = NULL;
+
+	(void)state;
+	scanner.key = &first;
+	laptop.key = &second;
+	assert_int_equal(proven_new(100, &proven), ERR_OK);
+	proven_remember(proven, &scanner, SLICE_LIT("secret"), 1000);
+	assert_true(proven_knows(proven, &scanner, SLICE_LIT("secret"), 0));
+	assert_false(proven_knows(proven, &laptop, SLICE_LIT("secret"), 0));
+	assert_false(proven_knows(proven, &alice, SLICE_LIT("secret"), 0));
+	proven_forget(proven, 1);
+	assert_false(proven_knows(proven, &scanner, SLICE_LIT("secret"), 0));
 	proven_free(&proven);
 }
 
@@ -142,7 +162,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proven),
 		cmocka_unit_test(test_proven_borders),
-		cmocka_unit_test(test_proven_interleaved),
+		cmocka_unit_test(test_c13_interleaved_logins),
+		cmocka_unit_test(test_c13_keys_are_not_mixed_up),
 		cmocka_unit_test(test_proven_bounded),
 		cmocka_unit_test(test_rows),
 	};
