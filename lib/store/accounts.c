@@ -58,7 +58,7 @@ enum err accounts_find(struct accounts *accounts, const char *name, const char *
 {
 	char address[ACCOUNT_NAME_MAX + 1];
 	struct account found = {0};
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_FIND, &stmt);
 
 	if (err != ERR_OK)
@@ -99,7 +99,7 @@ enum err accounts_find_login(struct accounts *accounts, const struct account_log
 enum err accounts_list(struct accounts *accounts, const char *after, size_t max,
 		       struct account *accounts_out, size_t *count_out)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_LIST, &stmt);
 	size_t count = 0;
 
@@ -125,7 +125,7 @@ enum err accounts_list(struct accounts *accounts, const char *after, size_t max,
 
 enum err accounts_count(struct accounts *accounts, uint64_t *count_out, uint64_t *enabled_out)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_COUNT, &stmt);
 
 	if (err != ERR_OK)
@@ -151,7 +151,7 @@ enum err accounts_largest(struct accounts *accounts, uint64_t *bytes_out)
 enum err accounts_each_frozen(struct accounts *accounts, void (*fn)(void *arg, const char *name),
 			      void *arg)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_FROZEN, &stmt);
 	char *name;
 
@@ -190,7 +190,7 @@ static enum err insert(struct accounts *accounts, const struct account_new *acco
 		       int64_t *id_out)
 {
 	char text[VERIFIER_TEXT_MAX + 1] = "";
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_ADD, &stmt);
 
 	if (err != ERR_OK || (err = check_size(accounts, account->message_size)) != ERR_OK)
@@ -234,7 +234,7 @@ enum err accounts_set_verifier(struct accounts *accounts, int64_t id,
 			       const struct verifier *verifier, int64_t now)
 {
 	char text[VERIFIER_TEXT_MAX + 1];
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
 
 	if (err != ERR_OK)
@@ -256,7 +256,7 @@ enum err accounts_set_verifier(struct accounts *accounts, int64_t id,
 static enum err set(struct accounts *accounts, enum accounts_statement number, int64_t id,
 		    int64_t value, const char *why, int64_t now)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	if (err != ERR_OK)
@@ -319,7 +319,7 @@ enum err accounts_set_send_as(struct accounts *accounts, int64_t id, const char 
 
 enum err accounts_delete(struct accounts *accounts, int64_t id)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_DELETE, &stmt);
 
 	if (err != ERR_OK)

@@ -7,7 +7,7 @@
 static enum err put(struct accounts *accounts, enum accounts_statement number, const char *pattern,
 		    int64_t account, const char *what)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	if (err != ERR_OK)
@@ -58,7 +58,7 @@ enum err accounts_members(struct accounts *accounts, const char *only, const cha
 			  const char *after_name, size_t max, struct account_member *members_out,
 			  size_t *count_out)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	size_t count = 0;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_MEMBERS, &stmt);
 

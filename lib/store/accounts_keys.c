@@ -44,7 +44,7 @@ static enum err read_one(struct accounts *accounts, enum accounts_statement numb
 			 const char *text, struct account_key *key_out)
 {
 	struct account_key key = {0};
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	if (err != ERR_OK)
@@ -96,7 +96,7 @@ enum err accounts_keys(struct accounts *accounts, int64_t account, struct accoun
 		       size_t *count_out)
 {
 	struct account_key *keys;
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	size_t count = 0;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_KEYS, &stmt);
 
@@ -148,7 +148,7 @@ static enum err insert(struct accounts *accounts, int64_t account, const struct 
 		       int64_t now, int64_t *id_out)
 {
 	char text[VERIFIER_TEXT_MAX + 1];
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_ADD_KEY, &stmt);
 
 	if (err != ERR_OK)
@@ -195,7 +195,7 @@ enum err accounts_add_key(struct accounts *accounts, int64_t account, const stru
 
 enum err accounts_remove_key(struct accounts *accounts, int64_t account, int64_t key, int64_t now)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
 
 	if (err != ERR_OK)

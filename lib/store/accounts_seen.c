@@ -5,7 +5,7 @@
 
 static enum err add(struct accounts *accounts, const struct account_sighting *sighting)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_ADD_SEEN, &stmt);
 
 	if (err != ERR_OK)
@@ -37,7 +37,7 @@ enum err accounts_add_seen(struct accounts *accounts, const struct account_sight
 enum err accounts_each_seen(struct accounts *accounts, int64_t since, account_seen_fn *fn,
 			    void *arg)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_EACH_SEEN, &stmt);
 
 	if (err != ERR_OK)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 static const char *const SQL[ACCOUNTS_STATEMENTS] = {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): pieces of text that are one string */
 #define STATEMENT(name, sql) [ACCOUNTS_##name] = sql,
 #include "store/accounts_statements.def"
 #undef STATEMENT
@@ -113,7 +114,7 @@ char *accounts_text(sqlite3_stmt *stmt, int at)
 
 enum err accounts_run(struct accounts *accounts, enum accounts_statement number)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	return err != ERR_OK ? err : accounts_finish(accounts, stmt);
@@ -122,7 +123,7 @@ enum err accounts_run(struct accounts *accounts, enum accounts_statement number)
 enum err accounts_run_with(struct accounts *accounts, enum accounts_statement number, int64_t a,
 			   int64_t b)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	if (err != ERR_OK)
@@ -136,7 +137,7 @@ enum err accounts_run_with(struct accounts *accounts, enum accounts_statement nu
 enum err accounts_number(struct accounts *accounts, enum accounts_statement number, int64_t a,
 			 int64_t *value_out)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	if (err != ERR_OK)
@@ -167,7 +168,7 @@ enum err accounts_end(struct accounts *accounts, enum err err)
 enum err accounts_read_texts(struct accounts *accounts, enum accounts_statement number, int64_t id,
 			     size_t max, char ***texts_out, size_t *count_out)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	char **texts = NULL;
 	size_t count = 0;
 	enum err err = accounts_prepare(accounts, number, &stmt);
@@ -194,7 +195,7 @@ enum err accounts_read_texts(struct accounts *accounts, enum accounts_statement 
 enum err accounts_add_texts(struct accounts *accounts, enum accounts_statement number, int64_t id,
 			    const char *const *texts, size_t count)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	for (size_t i = 0; err == ERR_OK && i < count; i++) {
@@ -208,7 +209,7 @@ enum err accounts_add_texts(struct accounts *accounts, enum accounts_statement n
 
 enum err accounts_touch(struct accounts *accounts, int64_t id, int64_t now)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_TOUCH, &stmt);
 
 	if (err != ERR_OK)

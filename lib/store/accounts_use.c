@@ -5,7 +5,7 @@
 
 static enum err add(struct accounts *accounts, const struct account_use *use)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_ADD_USE, &stmt);
 
 	if (err != ERR_OK)
@@ -38,7 +38,7 @@ enum err accounts_use(struct accounts *accounts, int64_t account, int64_t key,
 		      struct account_use *use_out)
 {
 	struct account_use use = {.account = account, .key = key};
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_USE, &stmt);
 
 	if (err != ERR_OK)

@@ -8,7 +8,7 @@
 enum err accounts_set_extra(struct accounts *accounts, int64_t account, int64_t key,
 			    const char *scheme, const char *text)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_SET_EXTRA, &stmt);
 
 	if (err != ERR_OK)
@@ -27,7 +27,7 @@ enum err accounts_set_extra(struct accounts *accounts, int64_t account, int64_t 
 enum err accounts_extra(struct accounts *accounts, int64_t account, int64_t key, const char *scheme,
 			char text_out[ACCOUNT_VERIFIER_MAX + 1])
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_EXTRA, &stmt);
 
 	if (err != ERR_OK)
@@ -60,7 +60,7 @@ enum err accounts_without_scram(struct accounts *accounts, uint64_t *count_out)
 
 enum err accounts_without_extra(struct accounts *accounts, const char *scheme, uint64_t *count_out)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_WITHOUT_EXTRA, &stmt);
 
 	if (err != ERR_OK)

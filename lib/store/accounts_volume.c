@@ -8,7 +8,7 @@ enum { HOURS_KEPT = 48 };
 static enum err load_hours(struct accounts *accounts, int64_t account, int64_t key, int64_t since,
 			   const struct accounts_volume_reader *reader)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_VOLUME_HOURS, &stmt);
 
 	if (err != ERR_OK)
@@ -29,7 +29,7 @@ static enum err load_hours(struct accounts *accounts, int64_t account, int64_t k
 enum err accounts_load_volume(struct accounts *accounts, int64_t account, int64_t key,
 			      int64_t since, const struct accounts_volume_reader *reader)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = load_hours(accounts, account, key, since, reader);
 
 	if (err == ERR_OK)
@@ -52,7 +52,7 @@ enum err accounts_load_volume(struct accounts *accounts, int64_t account, int64_
 static enum err save_row(struct accounts *accounts, enum accounts_statement number, int64_t account,
 			 int64_t key, const int64_t values[3], int count)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, number, &stmt);
 
 	if (err != ERR_OK)
@@ -97,7 +97,7 @@ enum err accounts_save_volume(struct accounts *accounts, int64_t account, int64_
 enum err accounts_set_limits(struct accounts *accounts, int64_t account,
 			     const struct account_limits *limits, int64_t now)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	enum err err = accounts_prepare(accounts, ACCOUNTS_SET_LIMITS, &stmt);
 
 	if (err != ERR_OK)

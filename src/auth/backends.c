@@ -201,15 +201,18 @@ static void put(struct backend_ask *ask)
 
 	/* After a reload position means another: what was to be asked is gone. */
 	for (; ask->round == backends->round && ask->position < backends->count; ask->position++) {
-		backend = backends->items[ask->position];
-		if (ask->only[0] == '\0' || slice_is(slice_str(ask->only), backend->name))
+		struct backend *next = backends->items[ask->position];
+
+		if (ask->only[0] == '\0' || slice_is(slice_str(ask->only), next->name)) {
+			backend = next;
 			break;
+		}
 	}
 	if (ask->round != backends->round) {
 		ask->verdict = IPC_CHECK_UNAVAILABLE;
 		(void)snprintf(ask->why, sizeof(ask->why), "the configuration changed meanwhile");
 	}
-	if (ask->round != backends->round || ask->position == backends->count) {
+	if (backend == NULL) {
 		ask->done(ask);
 		return;
 	}

@@ -142,7 +142,7 @@ void operation_user_list(struct operation *operation, struct accounts *accounts)
 static bool describe_state(const struct account *account, int64_t now, char *text, size_t size)
 {
 	struct account open = *account;
-	struct account_key key;
+	struct account_key key = {0};
 	struct slice bar;
 	char time[32];
 
@@ -152,8 +152,7 @@ static bool describe_state(const struct account *account, int64_t now, char *tex
 		open.key = &key;
 	}
 	bar = slice_str(account_barred(&open, SLICE_LIT(""), now));
-	operation_time(slice_is(bar, "key-expired") ? account->key->expires : account->expires,
-		       time);
+	operation_time(slice_is(bar, "key-expired") ? key.expires : account->expires, time);
 	if (bar.len == 0)
 		(void)snprintf(text, size, "account enabled");
 	else if (slice_is(bar, "disabled"))
