@@ -297,7 +297,7 @@ static enum err on_checked(struct process *process, struct slice payload)
 {
 	struct backend *backend = process->backend;
 	struct backend_ask *ask = process->ask;
-	char why[BACKENDS_WHY + 1];
+	char why[BACKENDS_WHY];
 	struct msg_checked msg;
 	enum err err = ipc_decode(IPC_CHECKED, payload, &msg);
 
