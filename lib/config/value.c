@@ -72,7 +72,7 @@ static const char *type_form(enum setting_type type)
 		[SET_PATTERNS] = "an address or pattern such as alice@example.org or *@example.org",
 		[SET_RESOLVERS] = "an address such as 127.0.0.1 or 127.0.0.1@5353",
 		[SET_NETWORKS] = "a network such as 192.0.2.0/24 or 2001:db8::/32, or an address",
-		[SET_MECHANISMS] = "one of " MECHANISMS_TEXT,
+		[SET_MECHANISMS] = ("one of " MECHANISMS_TEXT),
 	};
 
 	return forms[type];

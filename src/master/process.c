@@ -42,7 +42,7 @@ static void name_process(struct process *process, const struct config *config)
 		backend = config_backend_of(config, process->index);
 		snprintf(process->name, sizeof(process->name), "%s-%s-%u", process->node->name,
 			 backend != NULL ? backend->name : "",
-			 process->index % CONFIG_BACKEND_PROCESSES_MAX);
+			 process->index % (unsigned)CONFIG_BACKEND_PROCESSES_MAX);
 		break;
 	}
 }
