@@ -42,21 +42,35 @@ static void close_quietly(int fd)
 	errno = kept;
 }
 
-enum err os_read_file(const char *path, size_t max, struct buf *out)
+/* ERR_SYNTAX: it is no file. */
+static enum err open_file(const char *path, int *fd_out)
 {
-	size_t before = buf_len(out);
-	enum err err = ERR_OK;
 	struct stat st;
-	int fd;
-
+	enum err err = ERR_OK;
 	/* O_NONBLOCK: a fifo without a writer must not hold us. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
 	if (fd == -1)
 		return from_errno();
 	if (fstat(fd, &st) != 0)
 		err = ERR_IO;
 	else if (!S_ISREG(st.st_mode))
 		err = ERR_SYNTAX;
+	if (err == ERR_OK)
+		*fd_out = fd;
+	else
+		close_quietly(fd);
+	return err;
+}
+
+enum err os_read_file(const char *path, size_t max, struct buf *out)
+{
+	size_t before = buf_len(out);
+	int fd = -1;
+	enum err err = open_file(path, &fd);
+
+	if (err != ERR_OK)
+		return err;
 	while (err == ERR_OK) {
 		char block[16384];
 		ssize_t len = read(fd, block, sizeof(block));
@@ -80,21 +94,15 @@ enum err os_read_file(const char *path, size_t max, struct buf *out)
 
 enum err os_read_head(const char *path, size_t len, struct buf *out)
 {
-	enum err err = ERR_OK;
-	struct stat st;
 	size_t room;
 	ssize_t got;
 	char *ptr;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = -1;
+	enum err err = open_file(path, &fd);
 
-	if (fd == -1)
-		return from_errno();
-	if (fstat(fd, &st) != 0)
-		err = ERR_IO;
-	else if (!S_ISREG(st.st_mode))
-		err = ERR_SYNTAX;
-	else
-		err = buf_reserve(out, len, &ptr, &room);
+	if (err != ERR_OK)
+		return err;
+	err = buf_reserve(out, len, &ptr, &room);
 	if (err == ERR_OK) {
 		do
 			got = read(fd, ptr, room);
