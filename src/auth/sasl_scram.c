@@ -252,38 +252,18 @@ static enum exchange_result scram_step(struct exchange *exchange, bool has_token
 	return exchange_refuse(exchange, "out-of-order");
 }
 
-const struct exchange_kind EXCHANGE_SCRAM_SHA_256 = {
-	.name = "SCRAM-SHA-256",
-	.hash = VERIFIER_SHA_256,
-	.begin = scram_begin,
-	.step = scram_step,
-	.verifier = scram_verifier,
-	.end = scram_end,
-};
+/* The same steps for each; GNU SASL knows by the name whether the channel is bound. */
+#define SCRAM_KIND(identifier, text, of)                                                           \
+	const struct exchange_kind identifier = {                                                  \
+		.name = (text),                                                                    \
+		.hash = (of),                                                                      \
+		.begin = scram_begin,                                                              \
+		.step = scram_step,                                                                \
+		.verifier = scram_verifier,                                                        \
+		.end = scram_end,                                                                  \
+	}
 
-const struct exchange_kind EXCHANGE_SCRAM_SHA_256_PLUS = {
-	.name = "SCRAM-SHA-256-PLUS",
-	.hash = VERIFIER_SHA_256,
-	.begin = scram_begin,
-	.step = scram_step,
-	.verifier = scram_verifier,
-	.end = scram_end,
-};
-
-const struct exchange_kind EXCHANGE_SCRAM_SHA_1 = {
-	.name = "SCRAM-SHA-1",
-	.hash = VERIFIER_SHA_1,
-	.begin = scram_begin,
-	.step = scram_step,
-	.verifier = scram_verifier,
-	.end = scram_end,
-};
-
-const struct exchange_kind EXCHANGE_SCRAM_SHA_1_PLUS = {
-	.name = "SCRAM-SHA-1-PLUS",
-	.hash = VERIFIER_SHA_1,
-	.begin = scram_begin,
-	.step = scram_step,
-	.verifier = scram_verifier,
-	.end = scram_end,
-};
+SCRAM_KIND(EXCHANGE_SCRAM_SHA_256, "SCRAM-SHA-256", VERIFIER_SHA_256);
+SCRAM_KIND(EXCHANGE_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS", VERIFIER_SHA_256);
+SCRAM_KIND(EXCHANGE_SCRAM_SHA_1, "SCRAM-SHA-1", VERIFIER_SHA_1);
+SCRAM_KIND(EXCHANGE_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS", VERIFIER_SHA_1);
