@@ -8,7 +8,7 @@ import time
 
 import pytest
 from support import mail, postern
-from support.postern import PASSWORD, Postern
+from support.postern import PASSWORD, Postern, all_to
 from support.process import memory, name_of, wait_for
 from support.raw import Raw
 from support.sink import Sink
@@ -21,9 +21,7 @@ QUARANTINE = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_
 @pytest.fixture(scope="module")
 def pair():
     with Sink() as sink:
-        routes = (f'relay "next" {{{{ host = "127.0.0.1:{sink.port}"  tls = "none" }}}}\n'
-                  'route "all" {{ via = "relay:next" }}')
-        with Postern(routes=routes, settings='accept_for = {{ "sink.example" }}',
+        with Postern(routes=all_to(sink.port), settings='accept_for = {{ "sink.example" }}',
                      environment={"ASAN_OPTIONS": QUARANTINE}) as server:
             yield server, sink
 

@@ -4,7 +4,7 @@ import smtplib
 
 import pytest
 from support import mail
-from support.postern import PASSWORD, Postern
+from support.postern import PASSWORD, Postern, all_to
 from support.postfix import Postfix
 from support.process import run, wait_for
 
@@ -12,9 +12,7 @@ from support.process import run, wait_for
 @pytest.fixture(scope="module")
 def chain(unpacked):
     with Postfix(mailboxes=["sink.example"]) as postfix:
-        routes = (f'relay "next" {{{{ host = "127.0.0.1:{postfix.port}"  tls = "none" }}}}\n'
-                  'route "all" {{ via = "relay:next" }}')
-        with Postern(routes=routes) as server:
+        with Postern(routes=all_to(postfix.port)) as server:
             (server.folder / "password").write_text(PASSWORD + "\n")
             yield server, postfix
 

@@ -10,25 +10,14 @@ from pathlib import Path
 
 import pytest
 from support import mail
-from support.postern import CONF, Postern
-from support.process import BUILD, PATIENCE, free_ports, run, wait_for
+from support.behind import IN_CLEAR, Behind
+from support.process import BUILD, PATIENCE, run, wait_for
 from support.raw import Raw
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # The guessers come through a balancer and in clear, so that TLS is not what is measured here.
-BEHIND = CONF + """\
-listen "behind" {{ address = "127.0.0.1:{behind}"  proxy_from = "127.0.0.1"
-                   clear_auth_from = {{ "0.0.0.0/0", "::/0" }} }}
-auth {{ iterations = 4096  workers = 2 }}
-"""
-
-
-class Behind(Postern):
-    def configure(self, **parts):
-        if "behind" not in self.values:
-            self.values["behind"], = free_ports(1)
-        super().configure(**parts)
+BEHIND = IN_CLEAR + "auth {{ iterations = 4096  workers = 2 }}\n"
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +28,7 @@ def server():
 
 def guess(server, client, name, password):
     """One connection from this client, one login; the code of its answer."""
-    version = 6 if ":" in client else 4
-    with Raw(server.values["behind"], greet=False) as raw:
-        raw.send(f"PROXY TCP{version} {client} {'::1' if version == 6 else '192.0.2.25'} 40000 587\r\n")
+    with server.come(client) as raw:
         if not raw.reply().startswith("220"):
             return "at the door"
         raw.command("EHLO client.example", 250)

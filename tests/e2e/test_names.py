@@ -8,10 +8,10 @@ import time
 
 import pytest
 from support import mail
+from support.behind import Behind
 from support.nsd import Nsd
-from support.postern import CONF, PASSWORD, Postern
+from support.postern import CONF, PASSWORD
 from support.process import free_ports, wait_for
-from support.raw import Raw
 
 BEHIND = CONF + 'listen "behind" {{ address = "127.0.0.1:{behind}"  auth = "optional"  proxy_from = "127.0.0.1" }}\n'
 NIBBLES = ".".join(reversed("20010db8000000000000000000000007"))
@@ -33,22 +33,15 @@ ZONES = {
 }
 
 
-class Behind(Postern):
+class Named(Behind):
     def __init__(self, resolver, **options):
         self.resolver = resolver
         routes = ('route "all" {{ via = "capture:{folder}/capture" }}\n'
                   f'delivery {{{{ resolvers = "{resolver}" }}}}')
         super().__init__(conf=BEHIND, routes=routes, **options)
 
-    def configure(self, **parts):
-        if "behind" not in self.values:
-            self.values["behind"] = free_ports(1)[0]
-        super().configure(**parts)
-
     def connect(self, client):
-        raw = Raw(self.values["behind"], greet=False)
-        kind = "TCP6" if ":" in client else "TCP4"
-        raw.send(f"PROXY {kind} {client} {'::1' if ':' in client else '192.0.2.1'} 40000 587\r\n")
+        raw = self.come(client)
         began = time.monotonic()
         assert raw.reply().startswith("220")
         return raw, time.monotonic() - began
@@ -70,7 +63,7 @@ def name_in_log(server, client):
 
 @pytest.fixture(scope="module")
 def server(unpacked):
-    with Nsd(ZONES) as nsd, Behind(nsd.resolver, limits="errors = 1000  bad_recipients = 0") as s:
+    with Nsd(ZONES) as nsd, Named(nsd.resolver, limits="errors = 1000  bad_recipients = 0") as s:
         yield s
 
 
@@ -143,7 +136,7 @@ def greets_many(server, first, count):
 
 
 def test_names_silent_server_delays_nobody():
-    with Silent() as silent, Behind(f"127.0.0.1@{silent.socket.getsockname()[1]}") as server:
+    with Silent() as silent, Named(f"127.0.0.1@{silent.socket.getsockname()[1]}") as server:
         took = greets_many(server, 1, 100)
         assert took < 15, f"{took:.1f} s, as if somebody waited for the look-ups"
         wait_for(lambda: silent.asked > 0, "a question to the name server")  # they were really asked
@@ -151,13 +144,13 @@ def test_names_silent_server_delays_nobody():
 
 
 def test_names_no_server_delays_nobody():
-    with Behind(f"127.0.0.1@{free_ports(1)[0]}") as server:
+    with Named(f"127.0.0.1@{free_ports(1)[0]}") as server:
         assert greets_many(server, 1, 70) < 15
 
 
 def test_names_can_be_switched_off():
     with Silent() as silent:
-        with Behind(f"127.0.0.1@{silent.socket.getsockname()[1]}") as server:
+        with Named(f"127.0.0.1@{silent.socket.getsockname()[1]}") as server:
             conf = server.conf.read_text().replace('format = "json"', 'format = "json"  reverse_lookup = no')
             server.conf.write_text(conf)
             server.command("reload", check=True)
@@ -172,7 +165,7 @@ def test_names_can_be_switched_off():
 
 
 def test_names_without_relay_nothing_changes(unpacked):
-    with Nsd(ZONES) as nsd, Behind(nsd.resolver) as server:
+    with Nsd(ZONES) as nsd, Named(nsd.resolver) as server:
         server.expect_deaths = True
         os.kill(server.pid("relay"), signal.SIGKILL)
         raw, _ = server.connect("198.51.100.7")

@@ -5,15 +5,10 @@ import time
 import pytest
 from support import mail, postern
 from support.dovecot import Dovecot
-from support.postern import Postern
+from support.postern import Postern, all_to
 from support.postfix import smtp_sink
 from support.process import free_ports, wait_for
 from support.sink import Sink
-
-
-def relay(port, options='tls = "none"', host="127.0.0.1"):
-    return (f'relay "next" {{{{ host = "{host}:{port}"  {options} }}}}\n'
-            'route "all" {{ via = "relay:next" }}')
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +31,7 @@ def test_smtp_sink(unpacked, tmp_path):
     port = free_ports(1)[0]
     sink = smtp_sink(port, tmp_path, "-c")
     try:
-        with Postern(routes=relay(port)) as server:
+        with Postern(routes=all_to(port)) as server:
             for n in range(20):
                 server.send(mail.message(f"Number {n}"))
             wait_for(lambda: len(server.events("delivered")) == 20, lambda: server.tail())
@@ -74,7 +69,7 @@ def test_smart_host_with_login(tls_folder, tmp_path):
         (tmp_path / "password").write_text("smart secret\n")
         tmp_path.chmod(0o755)
         options = f'user = "dept"  password_file = "{{folder}}/isp.password"  ca_file = "{{folder}}/ca.pem"'
-        server = Postern(routes=relay(sink.port, options, host="localhost"))
+        server = Postern(routes=all_to(sink.port, options, host="localhost"))
         (server.folder / "isp.password").write_text("smart secret\n")
         (server.folder / "isp.password").chmod(0o600)
         (server.folder / "ca.pem").write_bytes((tls_folder / "cert.pem").read_bytes())
@@ -88,7 +83,7 @@ def test_smart_host_with_login(tls_folder, tmp_path):
 
 def test_required_tls_refuses_a_bad_certificate(tls_folder):
     with Sink(tls=postern.server_context(tls_folder)) as sink:
-        with Postern(routes=relay(sink.port, 'tls = "required"', host="localhost")) as server:
+        with Postern(routes=all_to(sink.port, 'tls = "required"', host="localhost")) as server:
             server.send(mail.message())
             deferred = server.wait_event("deferred")
             assert "certificate" in str(deferred).lower(), deferred
@@ -97,7 +92,7 @@ def test_required_tls_refuses_a_bad_certificate(tls_folder):
 
 def test_required_tls_refuses_a_server_without(tls_folder):
     with Sink() as sink:
-        with Postern(routes=relay(sink.port, 'tls = "required"')) as server:
+        with Postern(routes=all_to(sink.port, 'tls = "required"')) as server:
             server.send(mail.message())
             server.wait_event("deferred")
             assert not sink.received
@@ -106,7 +101,7 @@ def test_required_tls_refuses_a_server_without(tls_folder):
 @pytest.mark.parametrize("offered", [True, False])
 def test_opportunistic_tls(tls_folder, offered):
     with Sink(tls=postern.server_context(tls_folder) if offered else None) as sink:
-        with Postern(routes=relay(sink.port, "")) as server:
+        with Postern(routes=all_to(sink.port, "")) as server:
             server.send(mail.message())
             (received,) = sink.wait(1)
             assert received.session.encrypted == offered
@@ -114,7 +109,7 @@ def test_opportunistic_tls(tls_folder, offered):
 
 def test_implicit_tls_to_the_smart_host(tls_folder):
     with Sink(tls=postern.server_context(tls_folder), implicit=True) as sink:
-        server = Postern(routes=relay(sink.port, 'tls = "implicit"  ca_file = "{folder}/ca.pem"', host="localhost"))
+        server = Postern(routes=all_to(sink.port, 'tls = "implicit"  ca_file = "{folder}/ca.pem"', host="localhost"))
         (server.folder / "ca.pem").write_bytes((tls_folder / "cert.pem").read_bytes())
         server.own()
         with server:
@@ -124,7 +119,7 @@ def test_implicit_tls_to_the_smart_host(tls_folder):
 
 def test_connections_are_reused():
     with Sink() as sink:
-        with Postern(routes=relay(sink.port)) as server:
+        with Postern(routes=all_to(sink.port)) as server:
             with server.client() as client:
                 for n in range(30):
                     client.sendmail("alice@example.org", ["bob@sink.example"], mail.message(f"Number {n}"))
@@ -134,7 +129,7 @@ def test_connections_are_reused():
 
 def test_routes_in_order_first_match_wins():
     with Sink() as sink:
-        routes = relay(sink.port).replace(
+        routes = all_to(sink.port).replace(
             'route "all"', 'route "ours" {{ to = {{ "*@ours.example", "postmaster@sink.example" }}  '
             'via = "capture:{folder}/capture" }}\nroute "all"')
         with Postern(routes=routes) as server:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from support import mail
+from support.behind import Behind
 from support.haproxy import HAProxy
 from support.postern import CONF, PASSWORD, Postern
 from support.process import PATIENCE, free_ports, wait_for
@@ -32,19 +33,16 @@ def v2(client, command=0x21, tlvs=b"", length=None):
     return SIGNATURE + struct.pack(">BBH", command, kind, len(block) if length is None else length) + block
 
 
-class Behind(Postern):
+class Balanced(Behind):
+    extra = ("behind", "behind_tls", "elsewhere")
+
     def __init__(self, conf=BEHIND, **options):
         super().__init__(conf=conf, **options)
-
-    def configure(self, **parts):
-        if "behind" not in self.values:
-            self.values.update(zip(["behind", "behind_tls", "elsewhere"], free_ports(3)))
-        super().configure(**parts)
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Behind() as s:
+    with Balanced() as s:
         yield s
 
 
@@ -214,7 +212,7 @@ def test_d14_proxy_health_checks_are_no_news(unpacked, server):
 
 
 def test_m8_a_crowd_behind_one_private_address_is_told_once():
-    with Behind(settings="smtpd_processes = 1") as server:
+    with Balanced(settings="smtpd_processes = 1") as server:
         def visit(client, count):
             for _ in range(count):
                 with Raw(server.values["behind"], greet=False) as raw:
@@ -241,7 +239,7 @@ def test_d14_proxy_check_warns_of_wide_networks(network, words):
 
 def test_m1_headers_that_never_come_are_bounded_and_counted():
     patient = BEHIND.replace("handshake = 5s", "handshake = 5m")
-    with Behind(conf=patient, limits="sessions = 3", settings="smtpd_processes = 1") as server:
+    with Balanced(conf=patient, limits="sessions = 3", settings="smtpd_processes = 1") as server:
         held = [Raw(server.values["behind"], greet=False) for _ in range(3)]
         with Raw(server.values["behind"]) as late:
             assert late.greeting.startswith("421 4.3.2 Too many connections")
@@ -253,7 +251,7 @@ def test_m1_headers_that_never_come_are_bounded_and_counted():
 
 
 def test_d14_proxy_limits_go_by_the_clients_address():
-    with Behind(limits="sessions_per_source = 2") as server:
+    with Balanced(limits="sessions_per_source = 2") as server:
         def connect(client):
             raw = Raw(server.values["behind"], greet=False)
             raw.send(f"PROXY TCP4 {client} 192.0.2.25 40000 587\r\n")

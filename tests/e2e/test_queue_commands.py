@@ -2,7 +2,7 @@
 """postern queue: what waits, and what the operator does with it, with the server up and down."""
 import pytest
 from support import mail
-from support.postern import Postern
+from support.postern import Postern, all_to
 from support.process import wait_for
 from support.sink import Sink
 
@@ -12,9 +12,7 @@ BUSY = {"RCPT": lambda *_: "450 4.2.1 Come back later"}
 @pytest.fixture
 def world():
     with Sink(answers=dict(BUSY)) as sink:
-        routes = (f'relay "next" {{{{ host = "127.0.0.1:{sink.port}"  tls = "none" }}}}\n'
-                  'route "all" {{ via = "relay:next" }}')
-        with Postern(routes=routes) as server:
+        with Postern(routes=all_to(sink.port)) as server:
             yield server, sink
 
 

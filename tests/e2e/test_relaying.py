@@ -5,7 +5,7 @@ import base64
 import pytest
 from support import mail
 from support.netns import Cable, Unavailable
-from support.postern import CONF, PASSWORD, Postern
+from support.postern import CONF, PASSWORD, Postern, all_to
 from support.process import wait_for
 from support.raw import Raw
 from support.sink import Sink
@@ -38,8 +38,7 @@ def world(request):
     """All mail goes to a next hop that takes everything: whatever is let in shows there."""
     settings = 'accept_for = {{ "ours.example" }}' if request.param else ""
     with Sink() as sink:
-        routes = f'relay "next" {{{{ host = "127.0.0.1:{sink.port}"  tls = "none" }}}}\nroute "all" {{{{ via = "relay:next" }}}}'
-        with Postern(routes=routes, settings=settings, conf=BOTH, limits="errors = 1000  bad_recipients = 0") as server:
+        with Postern(routes=all_to(sink.port), settings=settings, conf=BOTH, limits="errors = 1000  bad_recipients = 0") as server:
             yield server, sink, request.param
 
 

@@ -7,25 +7,13 @@ import time
 
 import pytest
 from support import mail
-from support.postern import CONF, PASSWORD, Postern
-from support.process import free_ports
-from support.raw import Raw
+from support.behind import IN_CLEAR, Behind
+from support.postern import PASSWORD
 
 # Clients come through a balancer, so that they can come from anywhere; in clear, for shortness.
-BEHIND = CONF + """\
-listen "behind" {{ address = "127.0.0.1:{behind}"  proxy_from = "127.0.0.1"
-                   clear_auth_from = {{ "0.0.0.0/0", "::/0" }} }}
-auth {{ iterations = 4096  freeze_recipients = 20 }}
-"""
+BEHIND = IN_CLEAR + "auth {{ iterations = 4096  freeze_recipients = 20 }}\n"
 HOME = "192.0.2.7"
 DAY = 86400000
-
-
-class Behind(Postern):
-    def configure(self, **parts):
-        if "behind" not in self.values:
-            self.values["behind"], = free_ports(1)
-        super().configure(**parts)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +34,7 @@ def server():
 
 def connect(server, client, name):
     """A session of this client; the code of its login."""
-    version = 6 if ":" in client else 4
-    raw = Raw(server.values["behind"], greet=False)
-    raw.send(f"PROXY TCP{version} {client} {'::1' if version == 6 else '192.0.2.25'} 40000 587\r\n")
+    raw = server.come(client)
     assert raw.reply().startswith("220")
     raw.command("EHLO client.example", 250)
     token = base64.b64encode(f"\0{name}\0{PASSWORD}".encode()).decode()

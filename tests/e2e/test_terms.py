@@ -7,18 +7,13 @@ import random
 import pytest
 from support import mail, postern
 from support.nsd import Nsd
-from support.postern import PASSWORD, Postern
+from support.postern import PASSWORD, Postern, all_to
 from support.postfix import Postfix
 from support.process import free_ports, wait_for
 from support.raw import Raw
 from support.sink import Sink
 
 OFFERS = ("SMTPUTF8", "DSN", "DELIVERBY", "MT-PRIORITY")
-
-
-def relay_to(port, options='tls = "none"', host="127.0.0.1"):
-    return (f'relay "next" {{{{ host = "{host}:{port}"  {options} }}}}\n'
-            'route "all" {{ via = "relay:next" }}')
 
 
 def logged_in(server):
@@ -40,7 +35,7 @@ def submit(server, mail_terms="", rcpt_terms="", recipient="bob@sink.example", d
 @pytest.fixture(scope="module")
 def pair():
     with Sink(offers=OFFERS) as sink:
-        with Postern(routes=relay_to(sink.port)) as server:
+        with Postern(routes=all_to(sink.port)) as server:
             yield server, sink
 
 
@@ -76,7 +71,7 @@ def test_utf8_address_and_header(pair):
 def test_a_hop_without_any_of_it():
     """Refused with words where it must be, left out where it may be; never in silence."""
     with Sink() as sink:
-        with Postern(routes=relay_to(sink.port)) as server:
+        with Postern(routes=all_to(sink.port)) as server:
             submit(server, "RET=HDRS ENVID=Q1 MT-PRIORITY=3", "NOTIFY=FAILURE")
             sink.wait(1)
             assert said(sink, "MAIL")[0].split(" SIZE")[0] == "MAIL FROM:<alice@example.org>"
@@ -93,7 +88,7 @@ def test_require_tls_reaches_a_hop_that_keeps_it(tmp_path):
     folder = postern.certificate(tmp_path / "tls", "localhost")
     with Sink(tls=postern.server_context(folder), offers=("REQUIRETLS",)) as sink:
         options = 'tls = "required"  ca_file = "{folder}/ca.pem"'
-        server = Postern(routes=relay_to(sink.port, options, host="localhost"))
+        server = Postern(routes=all_to(sink.port, options, host="localhost"))
         (server.folder / "ca.pem").write_bytes((folder / "cert.pem").read_bytes())
         server.own()
         with server:
@@ -126,7 +121,7 @@ def test_l4_what_the_sender_says_of_tls_by_mx(unpacked, tmp_path):
 def test_postfix_reports_what_was_asked(unpacked):
     """Its DSN names what only the parameters told it."""
     with Postfix(mailboxes=("sink.example", "example.org")) as postfix:
-        with Postern(routes=relay_to(postfix.port)) as server:
+        with Postern(routes=all_to(postfix.port)) as server:
             submit(server, "RET=HDRS ENVID=QQ+2B77", "NOTIFY=SUCCESS ORCPT=rfc822;first@elsewhere.example")
             files = postfix.wait_messages(2)
             reports = [m for m in (email.message_from_bytes(f.read_bytes()) for f in files)

@@ -37,6 +37,12 @@ limits {{ disk_reserve = 1M {limits} }}
 """
 
 
+def all_to(port, options='tls = "none"', host="127.0.0.1"):
+    """Routes of a Postern: all mail goes to the server on this port."""
+    return (f'relay "next" {{{{ host = "{host}:{port}"  {options} }}}}\n'
+            'route "all" {{ via = "relay:next" }}')
+
+
 def certificate(folder, name="mail.example.org"):
     """A self-signed P-256 certificate for name, localhost and 127.0.0.1: cert.pem and key.pem."""
     folder.mkdir(parents=True, exist_ok=True)
