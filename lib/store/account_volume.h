@@ -18,10 +18,16 @@ struct accounts_volume_reader {
 /* Hours from since on (ms since 1970), and the VOLUME_KNOWN_MAX latest recipients. */
 enum err accounts_load_volume(struct accounts *accounts, int64_t account, int64_t key,
 			      int64_t since, const struct accounts_volume_reader *reader);
-/* All or nothing; nothing at all for an account that is gone. What is old is thrown away. */
-enum err accounts_save_volume(struct accounts *accounts, int64_t account, int64_t key,
-			      const struct volume_hour *hours, size_t hour_count,
-			      const struct volume_known *known, size_t known_count);
+/* What is new of one account since it was last written. */
+struct account_volume {
+	int64_t account, key;
+	struct volume_hour hours[2]; /* the hour that it is, and the one before */
+	const struct volume_known *known;
+	size_t known_count;
+};
+/* All of them or none, but for accounts that are gone. What is old is thrown away. */
+enum err accounts_save_volumes(struct accounts *accounts, const struct account_volume *volumes,
+			       size_t count);
 
 /* All four. ERR_NOT_FOUND. */
 enum err accounts_set_limits(struct accounts *accounts, int64_t account,

@@ -64,33 +64,44 @@ static enum err save_row(struct accounts *accounts, enum accounts_statement numb
 	return accounts_finish(accounts, stmt);
 }
 
-enum err accounts_save_volume(struct accounts *accounts, int64_t account, int64_t key,
-			      const struct volume_hour *hours, size_t hour_count,
-			      const struct volume_known *known, size_t known_count)
+static enum err save(struct accounts *accounts, const struct account_volume *volume)
 {
-	int64_t oldest = 0;
+	int64_t account = volume->account, key = volume->key;
+	int64_t oldest = volume->hours[0].hour - HOURS_KEPT * (int64_t)VOLUME_HOUR_MS;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < 2 && err == ERR_OK; i++) {
+		const struct volume_hour *hour = &volume->hours[i];
+
+		if (hour->recipients > 0 || hour->strangers > 0)
+			err = save_row(
+				accounts, ACCOUNTS_SAVE_HOUR, account, key,
+				(const int64_t[3]){hour->hour, hour->recipients, hour->strangers},
+				3);
+	}
+	for (size_t i = 0; i < volume->known_count && err == ERR_OK; i++)
+		err = save_row(accounts, ACCOUNTS_SAVE_KNOWN, account, key,
+			       (const int64_t[3]){(int64_t)volume->known[i].recipient,
+						  volume->known[i].day},
+			       2);
+	if (err == ERR_OK)
+		err = save_row(accounts, ACCOUNTS_DROP_HOURS, account, key,
+			       (const int64_t[3]){oldest}, 1);
+	if (err == ERR_OK && volume->known_count > 0)
+		err = save_row(accounts, ACCOUNTS_DROP_KNOWN, account, key,
+			       (const int64_t[3]){VOLUME_KNOWN_MAX}, 1);
+	return err;
+}
+
+enum err accounts_save_volumes(struct accounts *accounts, const struct account_volume *volumes,
+			       size_t count)
+{
 	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
 
 	if (err != ERR_OK)
 		return err;
-	for (size_t i = 0; i < hour_count && err == ERR_OK; i++) {
-		if (hours[i].hour - HOURS_KEPT * (int64_t)VOLUME_HOUR_MS > oldest)
-			oldest = hours[i].hour - HOURS_KEPT * (int64_t)VOLUME_HOUR_MS;
-		if (hours[i].recipients > 0 || hours[i].strangers > 0)
-			err = save_row(accounts, ACCOUNTS_SAVE_HOUR, account, key,
-				       (const int64_t[3]){hours[i].hour, hours[i].recipients,
-							  hours[i].strangers},
-				       3);
-	}
-	for (size_t i = 0; i < known_count && err == ERR_OK; i++)
-		err = save_row(accounts, ACCOUNTS_SAVE_KNOWN, account, key,
-			       (const int64_t[3]){(int64_t)known[i].recipient, known[i].day}, 2);
-	if (err == ERR_OK)
-		err = save_row(accounts, ACCOUNTS_DROP_HOURS, account, key,
-			       (const int64_t[3]){oldest}, 1);
-	if (err == ERR_OK && known_count > 0)
-		err = save_row(accounts, ACCOUNTS_DROP_KNOWN, account, key,
-			       (const int64_t[3]){VOLUME_KNOWN_MAX}, 1);
+	for (size_t i = 0; i < count && err == ERR_OK; i++)
+		err = save(accounts, &volumes[i]);
 	return accounts_end(accounts, err);
 }
 

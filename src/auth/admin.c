@@ -47,7 +47,8 @@ struct admin *admin_new(struct auth *auth)
 	return admin;
 }
 
-enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY])
+enum err admin_open(struct admin *admin, const char *path, const char *domain,
+		    char why[ACCOUNT_WHY])
 {
 	enum err err = accounts_open(path, &admin->accounts, why);
 
@@ -55,7 +56,8 @@ enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]
 	    ((err = accounts_largest(admin->accounts, &admin->auth->largest)) != ERR_OK ||
 	     (err = accounts_without_scram(admin->accounts, &admin->auth->without_scram)) !=
 		     ERR_OK ||
-	     (err = frozen_open(admin->auth->frozen, admin->accounts)) != ERR_OK))
+	     (err = frozen_open(admin->auth->frozen, admin->accounts)) != ERR_OK ||
+	     (err = defence_open(admin->auth->defence, admin->accounts, domain)) != ERR_OK))
 		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(admin->accounts));
 	return err;
 }
@@ -67,8 +69,10 @@ void admin_free(struct admin **admin)
 	channel_free(&(*admin)->control);
 	elsewhere_cancel_all(&(*admin)->elsewhere);
 	worker_pool_free(&(*admin)->pool);
-	if ((*admin)->accounts != NULL)
+	if ((*admin)->accounts != NULL) {
 		usage_save((*admin)->auth->usage, (*admin)->accounts);
+		defence_save((*admin)->auth->defence, (*admin)->accounts);
+	}
 	accounts_close(&(*admin)->accounts);
 	MEM_FREE(*admin);
 }

@@ -12,7 +12,9 @@ struct auth;
 enum { ADMIN_WAITING_MAX = 64 }; /* operations that may wait for the thread */
 
 struct admin *admin_new(struct auth *auth); /* starts the thread: before the sandbox closes */
-enum err admin_open(struct admin *admin, const char *path, char why[ACCOUNT_WHY]);
+/* Opens the store, and reads from it what others remember. domain: of bare names. */
+enum err admin_open(struct admin *admin, const char *path, const char *domain,
+		    char why[ACCOUNT_WHY]);
 void admin_free(struct admin **admin);
 void admin_control(struct admin *admin, int fd); /* a channel, which replaces the one before */
 /*

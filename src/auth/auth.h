@@ -14,7 +14,8 @@
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	usage.c      what accounts were used for  senders.c what they may send as
  *	grants.c     what smtpd may do, held by queue
- *	volumes.c    what accounts have sent, and whether they may send more
+ *	volumes.c    what accounts have sent, and whether they may send more; volumes_store.c keeps it
+ *	words.c      what several of these say alike
  *	door.c       how many may come in, and how fast, over all smtpd processes
  *	limits.c     all limits, for the operator
  *	frozen.c     accounts whose mail queue is to hold

@@ -263,15 +263,19 @@ struct defence *defence_new(struct auth *auth)
 	defence->penalties = penalties_new(on_block, defence);
 	defence->known = known_new(AUTH_KNOWN_MAX);
 	defence->anomaly = anomaly_new();
-	defence->sightings = sightings_new(auth->loop);
+	defence->sightings = sightings_new(auth);
 	defence->turn = timer_new(auth->loop, next_turns, defence);
 	return defence;
 }
 
-enum err defence_open(struct defence *defence, const char *path, const char *domain,
-		      char why[ACCOUNT_WHY])
+enum err defence_open(struct defence *defence, struct accounts *accounts, const char *domain)
 {
-	return sightings_open(defence->sightings, path, domain, defence->known, why);
+	return sightings_load(accounts, domain, defence->known);
+}
+
+void defence_save(struct defence *defence, struct accounts *accounts)
+{
+	sightings_save(defence->sightings, accounts);
 }
 
 void defence_configure(struct defence *defence, const struct config *config)

@@ -51,10 +51,11 @@ struct ticket {
 	char reason[DEFENCE_REASON];
 };
 
-struct defence *defence_new(struct auth *auth); /* starts a thread: before the sandbox closes */
-/* Reads from where accounts have logged in. */
-enum err defence_open(struct defence *defence, const char *path, const char *domain,
-		      char why[ACCOUNT_WHY]);
+struct defence *defence_new(struct auth *auth);
+/* Reads from where accounts have logged in. Errors as in store/accounts.h. */
+enum err defence_open(struct defence *defence, struct accounts *accounts, const char *domain);
+/* At the end, when no thread runs any more: writes what is new of that. */
+void defence_save(struct defence *defence, struct accounts *accounts);
 void defence_configure(struct defence *defence, const struct config *config);
 void defence_free(struct defence **defence); /* when the fronts are gone */
 

@@ -19,25 +19,12 @@
 #include "proven.h"
 #include "rows.h"
 #include "verify.h"
+#include "words.h"
 
 enum {
 	/* An account that changes while its password is being verified is read again. */
 	VERIFY_RUNS = 5,
 };
-
-static void note_store(struct auth *auth, const struct verify_job *job)
-{
-	bool failed = job->err != ERR_OK;
-
-	if (failed == auth->store_failed)
-		return;
-	auth->store_failed = failed;
-	if (failed)
-		log_note(LOG_ERROR, "nobody can log in: %s",
-			 job->why[0] != '\0' ? job->why : err_name(job->err));
-	else
-		log_note(LOG_INFO, "the account store can be read again");
-}
 
 static void on_verified(struct verify_job *job);
 
@@ -89,27 +76,32 @@ static bool is_elsewhere(const struct login *login, const struct verify_job *job
 	return job->account.source[0] != '\0' && !job->matches;
 }
 
-static void judge_password(struct login *login, const struct verify_job *job)
+/* The password was right: it is remembered for so many ms, unless the account bars everybody. */
+static void let_in(struct login *login, const struct account *account, uint64_t remembered)
 {
 	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
 	struct auth *auth = login->front->auth;
-	uint64_t remembered = auth_config(auth)->auth.cache;
 
+	if (barred(login, account) == NULL) {
+		account_login_print(&login->who, credential);
+		rows_put(auth->rows, credential, account);
+		if (remembered > 0)
+			proven_remember(auth->proven, account, exchange_password(login->exchange),
+					loop_now(auth->loop) + (int64_t)remembered);
+	}
+	login_succeed(login, account);
+}
+
+static void judge_password(struct login *login, const struct verify_job *job)
+{
 	if (is_elsewhere(login, job)) {
 		login_ask_backends(login, job->known ? job->account.source : "");
 	} else if (!job->known) {
 		login_fail(login, &LOGIN_INVALID, unknown(login));
 	} else if (!job->matches) {
 		login_fail(login, &LOGIN_INVALID, mismatch(&job->account));
-	} else if (barred(login, &job->account) != NULL) {
-		login_fail(login, &LOGIN_INVALID, barred(login, &job->account));
 	} else {
-		account_login_print(&login->who, credential);
-		rows_put(auth->rows, credential, &job->account);
-		if (remembered > 0)
-			proven_remember(auth->proven, &job->account, secret_value(&job->password),
-					loop_now(auth->loop) + (int64_t)remembered);
-		login_succeed(login, &job->account);
+		let_in(login, &job->account, auth_config(login->front->auth)->auth.cache);
 	}
 }
 
@@ -140,8 +132,6 @@ static void judge_account(struct login *login, const struct verify_job *job)
 	else if (login->looked_up && (job->account.id != login->row.id ||
 				      job->account.generation != login->row.generation))
 		login_fail(login, &LOGIN_UNAVAILABLE, "account-changing");
-	else if (barred(login, &job->account) != NULL)
-		login_fail(login, &LOGIN_INVALID, barred(login, &job->account));
 	else
 		login_succeed(login, &job->account);
 }
@@ -149,29 +139,18 @@ static void judge_account(struct login *login, const struct verify_job *job)
 /* The account of somebody whom a back end knows, as it is after what may have been seconds. */
 static void judge_vouched(struct login *login, const struct verify_job *job)
 {
-	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
-	struct auth *auth = login->front->auth;
-	uint64_t remembered = backends_cache(auth->backends, job->source);
-
-	if (!slice_is(slice_str(job->account.source), job->source)) {
-		/* Somebody added the name, or another back end brought it, meanwhile. */
+	/* Somebody added the name, or another back end brought it, meanwhile. */
+	if (!slice_is(slice_str(job->account.source), job->source))
 		login_fail(login, &LOGIN_UNAVAILABLE, "account-changing");
-	} else if (barred(login, &job->account) != NULL) {
-		login_fail(login, &LOGIN_INVALID, barred(login, &job->account));
-	} else {
-		account_login_print(&login->who, credential);
-		rows_put(auth->rows, credential, &job->account);
-		if (remembered > 0)
-			proven_remember(auth->proven, &job->account,
-					exchange_password(login->exchange),
-					loop_now(auth->loop) + (int64_t)remembered);
-		login_succeed(login, &job->account);
-	}
+	else
+		let_in(login, &job->account,
+		       backends_cache(login->front->auth->backends, job->source));
 }
 
 static void judge(struct login *login, const struct verify_job *job)
 {
-	note_store(login->front->auth, job);
+	words_store(&login->front->auth->store_failed, job->err, job->why, "nobody can log in",
+		    "the account store can be read again");
 	if (job->err != ERR_OK)
 		login_fail(login, &LOGIN_UNAVAILABLE, "store-failed");
 	else if (login->question == LOGIN_PASSWORD)

@@ -77,7 +77,7 @@ static void free_auth(struct auth *auth)
 		front_free(&front);
 	}
 	frozen_free(&auth->frozen);
-	admin_free(&auth->admin); /* saves what usage has, and ends its jobs */
+	admin_free(&auth->admin); /* saves what usage and defence have, and ends their jobs */
 	usage_free(&auth->usage);
 	verify_free(&auth->verify);
 	volumes_free(&auth->volumes);
@@ -165,9 +165,7 @@ static enum err open_store(struct child *child, const struct config *config, cha
 	enum err err;
 
 	config_state_path(config, "auth/accounts.db", path);
-	if ((err = admin_open(auth->admin, path, why)) != ERR_OK)
-		return err;
-	if ((err = defence_open(auth->defence, path, config_domain(config), why)) != ERR_OK)
+	if ((err = admin_open(auth->admin, path, config_domain(config), why)) != ERR_OK)
 		return err;
 	if ((err = volumes_open(auth->volumes, path, why)) != ERR_OK)
 		return err;

@@ -35,8 +35,6 @@ void row_key(struct ipc_list_builder *row, const struct account *account,
 /* "alice@example.org, *@lab.example.org": what a login may send as, by its key if it has one. */
 void operation_senders(struct operation *operation, const struct account *account,
 		       char text_out[ACCOUNT_PATTERNS_TEXT + 1]);
-/* "2027-01-31 00:00 UTC" */
-void operation_time(int64_t ms, char text_out[32]);
 
 /* ---- operation_args.c: what was given; each refuses what cannot be -----------------------------
  */

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "config/config.h"
@@ -133,16 +132,6 @@ void operation_senders(struct operation *operation, const struct account *accoun
 	if (slice_copy(buf_data(&text), text_out, ACCOUNT_PATTERNS_TEXT + 1) != ERR_OK)
 		text_out[0] = '\0';
 	buf_release(&text);
-}
-
-void operation_time(int64_t ms, char text_out[32])
-{
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm) == NULL ||
-	    strftime(text_out, 32, "%Y-%m-%d %H:%M UTC", &tm) == 0)
-		(void)snprintf(text_out, 32, "%" PRId64, ms);
 }
 
 static void add_limit(char *text, size_t size, const char *name, int64_t value)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "mechanism.h"
 #include "store/account_keys.h"
+#include "words.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
@@ -152,7 +153,7 @@ static bool describe_state(const struct account *account, int64_t now, char *tex
 		open.key = &key;
 	}
 	bar = slice_str(account_barred(&open, SLICE_LIT(""), now));
-	operation_time(slice_is(bar, "key-expired") ? key.expires : account->expires, time);
+	words_time(slice_is(bar, "key-expired") ? key.expires : account->expires, time);
 	if (bar.len == 0)
 		(void)snprintf(text, size, "account enabled");
 	else if (slice_is(bar, "disabled"))

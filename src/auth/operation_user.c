@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "operation_internal.h"
 #include "store/account_volume.h"
+#include "words.h"
 
 static const char *const *patterns(const struct operation *operation)
 {
@@ -174,7 +175,7 @@ static void tell_set(struct operation *operation, const struct account *account)
 	row_time(row, "expires", account->expires);
 	row_bool(row, "main_password", account->main_password);
 	if (account->expires != 0)
-		operation_time(account->expires, until);
+		words_time(account->expires, until);
 	operation_say(
 		operation, "%s: may send as %.1500s%s%s%s", account->name, senders,
 		until[0] != '\0' ? ", until " : "", until,
@@ -248,7 +249,7 @@ void operation_user_freeze(struct operation *operation, struct accounts *account
 		return;
 	operation->end_reason = "frozen";
 	if (account.frozen != 0) {
-		operation_time(account.frozen, since);
+		words_time(account.frozen, since);
 		operation_say(operation, "%s: is frozen already, since %s: %s", account.name, since,
 			      account.frozen_why);
 	} else if (set_frozen(operation, accounts, account.id, now, why, now)) {

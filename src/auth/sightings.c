@@ -4,53 +4,47 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin.h"
+#include "auth.h"
 #include "base/mem.h"
-#include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
-#include "os/worker.h"
 #include "store/account_seen.h"
+#include "words.h"
 
+/* On its way to the store. */
 struct batch {
 	struct sightings *sightings;
-	size_t count;
+	struct admin_errand errand;
+	struct account_sighting *items;
+	size_t count, room;
 	enum err err;
-	struct account_sighting items[];
+	char why[ACCOUNT_WHY];
 };
 
 struct sightings {
-	struct loop *loop;
-	struct worker_pool *pool;
+	struct auth *auth;
 	struct timer *timer;
-	struct accounts *accounts; /* the thread's, while it works */
-	struct batch *gathered;    /* NULL: nothing was seen since the last write */
-	struct batch *under_way;   /* with the thread; NULL: none */
-	size_t room;
-	bool failed; /* said in the log */
+	struct batch *gathered;  /* NULL: nothing was seen since the last write */
+	struct batch *under_way; /* with the thread; NULL: none */
+	bool failed;             /* said in the log */
 };
 
-static void write_batch(struct batch *batch)
+static void batch_free(struct batch **batch)
 {
-	batch->err = accounts_add_seen(batch->sightings->accounts, batch->items, batch->count);
-}
-
-static void work(void *arg)
-{
-	write_batch(arg);
-}
-
-static void note(struct sightings *sightings, const struct batch *batch)
-{
-	bool failed = batch->err != ERR_OK;
-
-	if (failed == sightings->failed)
+	if (*batch == NULL)
 		return;
-	sightings->failed = failed;
-	if (failed)
-		log_note(LOG_ERROR, "from where accounts log in cannot be kept: %s",
-			 accounts_why(sightings->accounts));
-	else
-		log_note(LOG_INFO, "from where accounts log in is kept again");
+	mem_free((*batch)->items);
+	MEM_FREE(*batch);
+}
+
+static void work(void *arg, struct accounts *accounts)
+{
+	struct batch *batch = arg;
+
+	batch->err = accounts_add_seen(accounts, batch->items, batch->count);
+	if (batch->err != ERR_OK)
+		(void)snprintf(batch->why, sizeof(batch->why), "%s", accounts_why(accounts));
 }
 
 static void set_timer(struct sightings *sightings)
@@ -64,9 +58,10 @@ static void done(void *arg)
 	struct batch *batch = arg;
 	struct sightings *sightings = batch->sightings;
 
-	sightings->under_way = NULL;
-	note(sightings, batch);
-	mem_free(batch);
+	words_store(&sightings->failed, batch->err, batch->why,
+		    "from where accounts log in cannot be kept",
+		    "from where accounts log in is kept again");
+	batch_free(&sightings->under_way);
 	set_timer(sightings);
 }
 
@@ -75,49 +70,48 @@ static void on_timer(void *arg)
 	struct sightings *sightings = arg;
 	struct batch *batch = sightings->gathered;
 
-	sightings->gathered = NULL;
-	sightings->room = 0;
-	if (worker_submit(sightings->pool, work, done, batch) == ERR_OK)
+	batch->errand = (struct admin_errand){.work = work, .done = done, .arg = batch};
+	if (admin_submit(sightings->auth->admin, &batch->errand) == ERR_OK) {
 		sightings->under_way = batch;
-	else
-		mem_free(batch); /* cannot be: nothing else is with the thread; they are seen again
-				  */
+		sightings->gathered = NULL;
+	} else {
+		set_timer(sightings); /* operators ask that much: later, then */
+	}
 }
 
 void sightings_keep(struct sightings *sightings, int64_t account,
 		    const unsigned char source[SOURCE_BYTES], int64_t now)
 {
 	struct batch *batch = sightings->gathered;
+	struct account_sighting *item;
 	struct network network;
-	bool first = batch == NULL;
 
-	if (!first && batch->count >= SIGHTINGS_MAX)
-		return;
-	if (first || batch->count == sightings->room) {
-		sightings->room = first ? 16 : 2 * sightings->room;
-		batch = mem_resize(batch,
-				   sizeof(*batch) + sightings->room * sizeof(batch->items[0]));
-		if (first)
-			*batch = (struct batch){.sightings = sightings};
+	if (batch == NULL) {
+		batch = mem_alloc(sizeof(*batch));
+		batch->sightings = sightings;
 		sightings->gathered = batch;
+		set_timer(sightings);
+	}
+	if (batch->count >= SIGHTINGS_MAX)
+		return;
+	if (batch->count == batch->room) {
+		batch->room = batch->room == 0 ? 16 : 2 * batch->room;
+		batch->items = mem_resize(batch->items, batch->room * sizeof(*batch->items));
 	}
 	source_network(source, SOURCE_NARROW, &network);
-	batch->items[batch->count] = (struct account_sighting){.account = account, .seen = now};
-	memcpy(batch->items[batch->count].source, network.bytes, SOURCE_BYTES);
-	batch->count++;
-	if (first)
-		set_timer(sightings);
+	item = &batch->items[batch->count++];
+	*item = (struct account_sighting){.account = account, .seen = now};
+	memcpy(item->source, network.bytes, SOURCE_BYTES);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-struct sightings *sightings_new(struct loop *loop)
+struct sightings *sightings_new(struct auth *auth)
 {
 	struct sightings *sightings = mem_alloc(sizeof(*sightings));
 
-	sightings->loop = loop;
-	sightings->pool = worker_pool_new(loop, "sightings", 1, 1);
-	sightings->timer = timer_new(loop, on_timer, sightings);
+	sightings->auth = auth;
+	sightings->timer = timer_new(auth->loop, on_timer, sightings);
 	return sightings;
 }
 
@@ -137,33 +131,29 @@ static void load(void *arg, const char *name, const unsigned char source[SOURCE_
 		known_load(loading->known, canonical, source, first, last);
 }
 
-enum err sightings_open(struct sightings *sightings, const char *path, const char *domain,
-			struct known *known, char why[ACCOUNT_WHY])
+enum err sightings_load(struct accounts *accounts, const char *domain, struct known *known)
 {
 	struct loading loading = {known, domain};
-	enum err err = accounts_open(path, &sightings->accounts, why);
 
-	if (err == ERR_OK &&
-	    (err = accounts_each_seen(sightings->accounts, os_wall_ms() - KNOWN_TIME, load,
-				      &loading)) != ERR_OK)
-		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(sightings->accounts));
-	return err;
+	return accounts_each_seen(accounts, os_wall_ms() - KNOWN_TIME, load, &loading);
+}
+
+void sightings_save(struct sightings *sightings, struct accounts *accounts)
+{
+	if (sightings->under_way != NULL) /* its thread ended before it came to it */
+		work(sightings->under_way, accounts);
+	if (sightings->gathered != NULL)
+		work(sightings->gathered, accounts);
+	batch_free(&sightings->under_way);
+	batch_free(&sightings->gathered);
 }
 
 void sightings_free(struct sightings **sightings)
 {
 	if (*sightings == NULL)
 		return;
-	worker_pool_free(&(*sightings)->pool);
-	if ((*sightings)->accounts != NULL) {
-		if ((*sightings)->under_way != NULL) /* its thread ended before it came to it */
-			write_batch((*sightings)->under_way);
-		if ((*sightings)->gathered != NULL)
-			write_batch((*sightings)->gathered);
-	}
-	mem_free((*sightings)->under_way);
-	mem_free((*sightings)->gathered);
+	batch_free(&(*sightings)->under_way);
+	batch_free(&(*sightings)->gathered);
 	timer_free(&(*sightings)->timer);
-	accounts_close(&(*sightings)->accounts);
 	MEM_FREE(*sightings);
 }

@@ -7,10 +7,10 @@
 #include "auth.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
 #include "store/account_use.h"
+#include "words.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
@@ -160,11 +160,9 @@ static void done(void *arg)
 {
 	struct batch *batch = arg;
 	struct usage *usage = batch->usage;
-	bool failed = batch->err != ERR_OK;
 
-	if (failed && !usage->failed)
-		log_note(LOG_ERROR, "when accounts are used cannot be kept: %s", batch->why);
-	usage->failed = failed;
+	words_store(&usage->failed, batch->err, batch->why, "when accounts are used cannot be kept",
+		    "when accounts are used is kept again");
 	usage->batch = NULL;
 	batch_free(batch);
 	if (usage->table != NULL && !usage->waiting) {
