@@ -8,7 +8,6 @@ import signal
 import smtplib
 import sqlite3
 
-import pytest
 from support.postern import PASSWORD, Postern
 from support.process import wait_for
 
@@ -79,10 +78,7 @@ def test_c19_what_is_given_up_does_not_count():
         assert client.mail(FROM)[0] == 250
         for person in people(4):
             assert client.rcpt(person)[0] == 250
-        with pytest.raises(smtplib.SMTPDataError) as error:
-            client.data(text() + 400 * ("y" * 70 + "\r\n"))
-            raise smtplib.SMTPDataError(0, b"it was taken")
-        assert error.value.smtp_code == 552 or error.value.smtp_code == 0
+        assert client.data(text() + 400 * ("y" * 70 + "\r\n"))[0] == 552
         client.close()
         client = server.client()
         client.mail(FROM)
