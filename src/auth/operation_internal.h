@@ -22,8 +22,10 @@ void row_bool(struct ipc_list_builder *row, const char *key, bool value);
 void row_time(struct ipc_list_builder *row, const char *key, int64_t value);
 void row_number(struct ipc_list_builder *row, const char *key, uint64_t value);
 void row_size(struct ipc_list_builder *row, const char *key, uint64_t bytes); /* 0: default */
-/* "message default, hour 5000, day none, new default" */
 void row_limits(struct ipc_list_builder *row, const struct account_limits *limits);
+/* "message default, hour 5000, day none, new default", or "default" */
+enum { OPERATION_LIMITS = 160 };
+void operation_limits(const struct account_limits *limits, char text_out[OPERATION_LIMITS]);
 /* Joined with ", ", and cut at ACCOUNT_PATTERNS_TEXT. */
 void row_texts(struct ipc_list_builder *row, const char *key, char *const *texts, size_t count,
 	       const char *none);

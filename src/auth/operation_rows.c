@@ -146,13 +146,24 @@ static void add_limit(char *text, size_t size, const char *name, int64_t value)
 						   : number);
 }
 
+void operation_limits(const struct account_limits *limits, char text_out[OPERATION_LIMITS])
+{
+	if (limits->message == 0 && limits->hour == 0 && limits->day == 0 &&
+	    limits->strangers == 0) {
+		(void)snprintf(text_out, OPERATION_LIMITS, "default");
+		return;
+	}
+	text_out[0] = '\0';
+	add_limit(text_out, OPERATION_LIMITS, "message", limits->message);
+	add_limit(text_out, OPERATION_LIMITS, "hour", limits->hour);
+	add_limit(text_out, OPERATION_LIMITS, "day", limits->day);
+	add_limit(text_out, OPERATION_LIMITS, "new", limits->strangers);
+}
+
 void row_limits(struct ipc_list_builder *row, const struct account_limits *limits)
 {
-	char text[160] = "";
+	char text[OPERATION_LIMITS];
 
-	add_limit(text, sizeof(text), "message", limits->message);
-	add_limit(text, sizeof(text), "hour", limits->hour);
-	add_limit(text, sizeof(text), "day", limits->day);
-	add_limit(text, sizeof(text), "new", limits->strangers);
+	operation_limits(limits, text);
 	row_text(row, "sending_limits", text);
 }

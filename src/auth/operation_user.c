@@ -165,9 +165,10 @@ static bool change(struct operation *operation, struct accounts *accounts, int64
 static void tell_set(struct operation *operation, const struct account *account)
 {
 	struct ipc_list_builder *row = operation_row(operation);
-	char senders[ACCOUNT_PATTERNS_TEXT + 1], until[32] = "";
+	char senders[ACCOUNT_PATTERNS_TEXT + 1], limits[OPERATION_LIMITS], until[32] = "";
 
 	operation_senders(operation, account, senders);
+	operation_limits(&account->limits, limits);
 	row_name(operation, row, account->name);
 	row_text(row, "send_as", senders);
 	row_size(row, "message_size", account->message_size);
@@ -177,8 +178,10 @@ static void tell_set(struct operation *operation, const struct account *account)
 	if (account->expires != 0)
 		words_time(account->expires, until);
 	operation_say(
-		operation, "%s: may send as %.1500s%s%s%s", account->name, senders,
-		until[0] != '\0' ? ", until " : "", until,
+		operation, "%s: may send as %.1500s%s%s%s%s%s", account->name, senders,
+		operation->args.has_sending_limit ? "; sending limits: " : "",
+		operation->args.has_sending_limit ? limits : "", until[0] != '\0' ? ", until " : "",
+		until,
 		account->main_password ? "" : ", and logs in with its keys only (see postern key)");
 }
 

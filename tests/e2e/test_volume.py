@@ -159,7 +159,9 @@ def test_limits_of_an_account_and_a_key():
         scanner = server.client(password=made["password"])
         assert len(send(scanner, people(3))) == 2
         assert b"1 recipients per hour" in send(scanner, people(1))["u0@sink.example"][1]
-        server.command("user", "set", "alice", "--sending-limit", "hour=none", check=True)
+        done = server.command("user", "set", "alice", "--sending-limit", "hour=none", check=True)
+        assert "sending limits: message default, hour none, day none, new default" in done.stdout, done
+        assert server.json("user", "show", "bob")["sending_limits"] == "default"
         client = server.client()
         assert not send(client, people(7))
         server.command("user", "set", "alice", "--sending-limit=hour=default", check=True)
