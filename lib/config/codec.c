@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "config/settings.h"
 
-enum { CODEC_VERSION = 1, SECTION_BYTES_MAX = 1024 * 1024 };
+/* BYTES_MAX: as PREPARE takes. */
+enum { CODEC_VERSION = 1, BYTES_MAX = 1024 * 1024 };
 #define NO_TEXT UINT32_MAX
 
 static enum err put_u32(struct buf *out, uint32_t value)
@@ -53,6 +54,16 @@ static enum err put_setting(struct buf *out, const struct setting *setting, cons
 	return err;
 }
 
+static enum err put_section(struct buf *out, const struct section *section, void *base)
+{
+	enum err err = section->titled ? put_text(out, *section_title(base)) : ERR_OK;
+
+	for (const struct setting *s = setting_first(section); err == ERR_OK && s != NULL;
+	     s = setting_next(s))
+		err = put_setting(out, s, base);
+	return err;
+}
+
 enum err config_encode(const struct config *config, struct buf *out)
 {
 	size_t before = buf_len(out);
@@ -64,29 +75,11 @@ enum err config_encode(const struct config *config, struct buf *out)
 
 		if (section->titled)
 			err = put_u32(out, (uint32_t)uses);
-		for (size_t n = 0; err == ERR_OK && n < uses; n++) {
-			void *base = section_base(section, config, n);
-
-			if (section->titled)
-				err = put_text(out, *section_title(base));
-			for (const struct setting *s = setting_first(section);
-			     err == ERR_OK && s != NULL; s = setting_next(s))
-				err = put_setting(out, s, base);
-		}
+		for (size_t n = 0; err == ERR_OK && n < uses; n++)
+			err = put_section(out, section, section_base(section, config, n));
 	}
 	if (err != ERR_OK)
 		buf_truncate(out, before);
-	return err;
-}
-
-/* The settings of a section as bytes. */
-static enum err put_section(struct buf *out, const struct section *section, void *base)
-{
-	enum err err = put_text(out, *section_title(base));
-
-	for (const struct setting *s = setting_first(section); err == ERR_OK && s != NULL;
-	     s = setting_next(s))
-		err = put_setting(out, s, base);
 	return err;
 }
 
@@ -98,8 +91,8 @@ bool config_backend_same(const struct config *a, const struct config *b, size_t 
 
 	if (index >= a->backend_count || index >= b->backend_count)
 		return false;
-	buf_init(&x, SECTION_BYTES_MAX);
-	buf_init(&y, SECTION_BYTES_MAX);
+	buf_init(&x, BYTES_MAX);
+	buf_init(&y, BYTES_MAX);
 	same = put_section(&x, section, section_base(section, a, index)) == ERR_OK &&
 	       put_section(&y, section, section_base(section, b, index)) == ERR_OK &&
 	       slice_equal(buf_data(&x), buf_data(&y));
@@ -267,5 +260,18 @@ enum err config_decode(struct slice bytes, struct config **config_out)
 		config_free(&config);
 	else
 		*config_out = config;
+	return err;
+}
+
+enum err config_copy(const struct config *config, struct config **copy_out)
+{
+	struct buf bytes;
+	enum err err;
+
+	buf_init(&bytes, BYTES_MAX);
+	err = config_encode(config, &bytes);
+	if (err == ERR_OK)
+		err = config_decode(buf_data(&bytes), copy_out);
+	buf_release(&bytes);
 	return err;
 }

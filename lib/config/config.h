@@ -218,6 +218,9 @@ struct config *config_new(void); /* all defaults; hostname NULL */
 void config_free(struct config **config);
 enum err config_encode(const struct config *config, struct buf *out);   /* no secrets are in it */
 enum err config_decode(struct slice bytes, struct config **config_out); /* ERR_SYNTAX, ERR_RANGE */
+/* One of the caller's own, without its places. ERR_FULL: it is larger than any that processes get.
+ */
+enum err config_copy(const struct config *config, struct config **copy_out);
 const struct config_relay *config_relay_find(const struct config *config, const char *name);
 const char *config_backend_type(enum backend_type type); /* as in the file */
 /* Whether back end number index is the same in both, with all its settings. */

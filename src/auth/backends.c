@@ -407,34 +407,23 @@ static void cut_off(struct backend *backend)
 			answered(backend->processes[i].ask, IPC_CHECK_UNAVAILABLE, WHY);
 }
 
-static struct config *copy_of(const struct config *config)
-{
-	struct config *copy = NULL;
-	struct buf bytes;
-
-	buf_init(&bytes, IPC_FRAME_MAX);
-	if (config_encode(config, &bytes) != ERR_OK ||
-	    config_decode(buf_data(&bytes), &copy) != ERR_OK)
-		copy = NULL;
-	buf_release(&bytes);
-	return copy;
-}
-
 void backends_configure(struct backends *backends, const struct config *config)
 {
 	struct backend *old[CONFIG_BACKENDS_MAX];
+	struct config *before = backends->config;
 	size_t old_count = backends->count;
 	bool changed = old_count != config->backend_count;
 
 	memcpy(old, backends->items, sizeof(old));
 	for (size_t i = 0; i < config->backend_count; i++)
-		changed = changed || !config_backend_same(backends->config, config, i);
-	if (!changed)
+		changed = changed || !config_backend_same(before, config, i);
+	/* The copy is as large as what PREPARE brought. */
+	if (!changed || config_copy(config, &backends->config) != ERR_OK)
 		return;
 	backends->round++;
 	backends->count = config->backend_count;
 	for (size_t i = 0; i < config->backend_count; i++)
-		if (i >= old_count || !config_backend_same(backends->config, config, i))
+		if (!config_backend_same(before, config, i))
 			backends->items[i] = backend_new(backends, &config->backends[i]);
 		else
 			old[i] = NULL; /* it goes on */
@@ -443,8 +432,7 @@ void backends_configure(struct backends *backends, const struct config *config)
 			cut_off(old[i]);
 			backend_free(&old[i]);
 		}
-	config_free(&backends->config);
-	backends->config = copy_of(config);
+	config_free(&before);
 }
 
 struct backends *backends_new(struct auth *auth)

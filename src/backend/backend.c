@@ -197,14 +197,8 @@ static const struct backend_driver *driver_for(enum backend_type type)
 /* The section is that of the start for good: if it changes, master replaces the process. */
 static enum err keep_section(struct backend *backend, const struct config *config, char *why)
 {
-	struct buf bytes;
-	enum err err;
+	enum err err = config_copy(config, &backend->config);
 
-	buf_init(&bytes, IPC_FRAME_MAX);
-	err = config_encode(config, &bytes);
-	if (err == ERR_OK)
-		err = config_decode(buf_data(&bytes), &backend->config);
-	buf_release(&bytes);
 	if (err != ERR_OK)
 		return err;
 	backend->section = config_backend_of(backend->config, child_index(backend->child));

@@ -62,14 +62,8 @@ enum err generation_again(const struct generation *before, struct generation **g
 			  struct buf *errors)
 {
 	struct config *config;
-	struct buf bytes;
-	enum err err;
+	enum err err = config_copy(before->config, &config);
 
-	buf_init(&bytes, IPC_CONFIG_MAX);
-	err = config_encode(before->config, &bytes);
-	if (err == ERR_OK)
-		err = config_decode(buf_data(&bytes), &config);
-	buf_release(&bytes);
 	if (err != ERR_OK) {
 		complain(errors, "the configuration cannot be copied: %s", err_name(err));
 		return err;
