@@ -256,10 +256,8 @@ static bool send_check(struct process *process, struct backend_ask *ask)
 	struct msg_check msg = {
 		.id = ++process->backend->backends->last_id,
 		.name = slice_str(ask->name),
-		.address = slice_str(ask->address),
 		.password = secret_value(&ask->password),
 		.client = slice_str(ask->client),
-		.tls = ask->tls,
 	};
 
 	if (channel_send(process->channel, IPC_CHECK, &msg) != ERR_OK)

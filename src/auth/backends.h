@@ -25,10 +25,8 @@ enum { BACKEND_NAME_MAX = 64, BACKENDS_WHY = 512 };
 
 struct backend_ask {
 	/* Set by who asks. */
-	char name[ACCOUNT_NAME_MAX + 1];    /* canonical */
-	char address[ACCOUNT_NAME_MAX + 1]; /* the same with its domain */
-	char client[64];                    /* "" if none logs in */
-	bool tls;
+	char name[ACCOUNT_NAME_MAX + 1]; /* canonical */
+	char client[64];                 /* "" if none logs in */
 	struct secret password;
 	char only[BACKEND_NAME_MAX + 1]; /* this back end alone; "": all, until one says yes */
 	bool all;                        /* a yes does not end it either */

@@ -116,7 +116,6 @@ void elsewhere_ask(struct elsewhere **list, struct backends *backends, struct op
 		(*list)->link = &elsewhere->next;
 	*list = elsewhere;
 	(void)snprintf(ask->name, sizeof(ask->name), "%s", operation->elsewhere_name);
-	(void)account_address(operation->elsewhere_name, operation->domain, ask->address);
 	(void)snprintf(ask->only, sizeof(ask->only), "%s", operation->elsewhere_source);
 	secret_set(&ask->password, secret_value(&operation->secret));
 	ask->all = true;

@@ -10,7 +10,6 @@
 
 #include "auth.h"
 #include "backends.h"
-#include "config/config.h"
 #include "front.h"
 #include "mechanism.h"
 
@@ -39,22 +38,14 @@ static void on_answer(struct backend_ask *ask)
 
 void login_ask_backends(struct login *login, const char *source)
 {
-	struct auth *auth = login->front->auth;
 	struct backend_ask *ask = backend_ask_new();
 
 	(void)snprintf(ask->name, sizeof(ask->name), "%s", login->who.name);
-	if (account_address(login->who.name, config_domain(auth_config(auth)), ask->address) !=
-	    ERR_OK) {
-		backend_ask_free(&ask);
-		login_fail(login, &LOGIN_INVALID, "malformed-name");
-		return;
-	}
 	(void)snprintf(ask->client, sizeof(ask->client), "%s", login->client);
 	(void)snprintf(ask->only, sizeof(ask->only), "%s", source);
-	ask->tls = login->tls;
 	secret_set(&ask->password, exchange_password(login->exchange));
 	ask->done = on_answer;
 	ask->arg = login;
 	login->ask = ask;
-	backends_ask(auth->backends, ask);
+	backends_ask(login->front->auth->backends, ask);
 }

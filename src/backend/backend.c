@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -18,8 +17,9 @@
 struct job {
 	struct backend *backend;
 	uint64_t id;
-	uint64_t serial;    /* of the channel that asked */
-	struct secret text; /* name, address, client and password, each with its NUL */
+	uint64_t serial;                    /* of the channel that asked */
+	char name[320 + 1], client[64 + 1]; /* as CHECK takes */
+	struct secret password;
 	struct backend_question question;
 	struct backend_answer answer;
 };
@@ -57,7 +57,7 @@ static void job_free(struct job **job)
 {
 	if (*job == NULL)
 		return;
-	secret_clear(&(*job)->text);
+	secret_clear(&(*job)->password);
 	MEM_FREE(*job);
 }
 
@@ -109,34 +109,20 @@ static void on_deadline(void *arg)
 	give_up(backend);
 }
 
-static char *put(char *at, struct slice text)
-{
-	memcpy(at, text.ptr, text.len);
-	at[text.len] = '\0';
-	return at + text.len + 1;
-}
-
 static struct job *new_job(struct backend *backend, const struct msg_check *msg)
 {
 	struct job *job = mem_alloc(sizeof(*job));
-	char text[4096] = "", *at = text;
 
-	_Static_assert(sizeof(text) > 320 + 320 + 64 + 1024 + 4, "as CHECK takes");
-	at = put(at, msg->name);
-	at = put(at, msg->address);
-	at = put(at, msg->client);
-	at = put(at, msg->password);
-	secret_set(&job->text, slice_of(text, (size_t)(at - text)));
-	explicit_bzero(text, sizeof(text));
+	(void)slice_copy(msg->name, job->name, sizeof(job->name));
+	(void)slice_copy(msg->client, job->client, sizeof(job->client));
+	secret_set(&job->password, msg->password);
 	job->backend = backend;
 	job->id = msg->id;
 	job->serial = backend->serial;
 	job->question = (struct backend_question){
-		.name = job->text.mem,
-		.address = job->text.mem + msg->name.len + 1,
-		.client = job->text.mem + msg->name.len + msg->address.len + 2,
-		.password = job->text.mem + msg->name.len + msg->address.len + msg->client.len + 3,
-		.tls = msg->tls,
+		.name = job->name,
+		.client = job->client,
+		.password = job->password.mem, /* which secret_set ends with NUL */
 		.until = os_monotonic_ms() + (int64_t)backend->section->timeout,
 	};
 	backend_say(&job->answer, IPC_CHECK_UNAVAILABLE, "it said nothing");

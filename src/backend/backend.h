@@ -24,12 +24,10 @@ enum { BACKEND_WHY = 512 };
 
 struct backend_question {
 	/* All end with NUL and hold no control characters (C1). */
-	const char *name;    /* "alice", or "alice@other.example" */
-	const char *address; /* "alice@example.org" */
+	const char *name; /* "alice", or "alice@other.example" */
 	const char *password;
 	const char *client; /* address; "": nobody knows */
-	bool tls;
-	int64_t until; /* monotonic ms */
+	int64_t until;      /* monotonic ms */
 };
 
 struct backend_answer {

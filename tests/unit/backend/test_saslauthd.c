@@ -77,7 +77,6 @@ static struct backend_answer ask(const char *name, int64_t within)
 {
 	const struct backend_question question = {
 		.name = name,
-		.address = "alice@example.org",
 		.password = "secret word",
 		.client = "",
 		.until = os_monotonic_ms() + within,
