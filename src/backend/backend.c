@@ -17,7 +17,6 @@
 struct job {
 	struct backend *backend;
 	uint64_t id;
-	uint64_t serial;                    /* of the channel that asked */
 	char name[320 + 1], client[64 + 1]; /* as CHECK takes */
 	struct secret password;
 	struct backend_question question;
@@ -32,9 +31,8 @@ struct backend {
 	struct worker_pool *pool;
 	struct timer *deadline;
 	struct channel *auth;
-	uint64_t serial;
 	struct job *job; /* with the thread */
-	bool hung;       /* the thread has not come back in time: nothing may wait for it */
+	bool hung;       /* the process ends before the thread has come back: nothing may wait */
 };
 
 /* One per process; main of each executable gives its drivers. */
@@ -66,7 +64,7 @@ static void send_answer(struct backend *backend, const struct job *job,
 {
 	struct msg_checked msg = {job->id, (uint8_t)answer->verdict, slice_str(answer->why)};
 
-	if (backend->auth != NULL && job->serial == backend->serial)
+	if (backend->auth != NULL)
 		(void)channel_send(backend->auth, IPC_CHECKED, &msg);
 }
 
@@ -89,11 +87,16 @@ static void done(void *arg)
 	job_free(&job);
 }
 
-/* The thread cannot be stopped; the process can. */
-static void give_up(struct backend *backend)
+/*
+ * Nobody waits any more for what the thread may be doing. It cannot be stopped, but the process
+ * can: the next question must not find it busy, nor be answered with what another one was for.
+ */
+static void leave_auth(struct backend *backend)
 {
-	backend->hung = true;
-	child_exit(backend->child, 0);
+	channel_free(&backend->auth);
+	backend->hung = backend->job != NULL;
+	if (backend->hung)
+		child_exit(backend->child, 0);
 }
 
 static void on_deadline(void *arg)
@@ -106,7 +109,7 @@ static void on_deadline(void *arg)
 	send_answer(backend, backend->job, &answer);
 	if (backend->auth != NULL)
 		channel_flush(backend->auth);
-	give_up(backend);
+	leave_auth(backend);
 }
 
 static struct job *new_job(struct backend *backend, const struct msg_check *msg)
@@ -118,7 +121,6 @@ static struct job *new_job(struct backend *backend, const struct msg_check *msg)
 	secret_set(&job->password, msg->password);
 	job->backend = backend;
 	job->id = msg->id;
-	job->serial = backend->serial;
 	job->question = (struct backend_question){
 		.name = job->name,
 		.client = job->client,
@@ -163,11 +165,7 @@ static void on_ended(void *arg, struct channel *channel, enum channel_end how, c
 	(void)channel;
 	if (how == CHANNEL_BROKEN)
 		log_note(LOG_ERROR, "the channel to auth is broken: %s", why);
-	channel_free(&backend->auth);
-	backend->serial++;
-	/* The next auth must not find us busy with what nobody waits for. */
-	if (backend->job != NULL)
-		give_up(backend);
+	leave_auth(backend);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -253,8 +251,11 @@ static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32
 		net_close(&fd);
 		return;
 	}
-	channel_free(&backend->auth);
-	backend->serial++;
+	leave_auth(backend);
+	if (backend->hung) {
+		net_close(&fd); /* auth takes that for the end that it is */
+		return;
+	}
 	backend->auth = channel_new(child_loop(child), fd, "auth", &HANDLERS, backend);
 }
 
