@@ -177,19 +177,19 @@ static void answered(struct backend_ask *ask, enum ipc_check verdict, const char
 		put(ask);
 }
 
+/*
+ * It may have waited for most of its time: that the back end is down says the process, after a
+ * whole one, or on_stuck.
+ */
 static void on_timer(void *arg)
 {
 	struct backend_ask *ask = arg;
-	struct backend *backend = ask->at;
 	char why[128];
-	bool waited = ask->link != NULL;
 
 	(void)snprintf(why, sizeof(why),
-		       waited ? "none of its processes was free within %.1f s"
-			      : "no answer within %.1f s",
-		       (double)backend->timeout / 1000);
-	if (!waited)
-		note(backend, true, why);
+		       ask->link != NULL ? "none of its processes was free within %.1f s"
+					 : "no answer within %.1f s",
+		       (double)ask->at->timeout / 1000);
 	answered(ask, IPC_CHECK_UNAVAILABLE, why);
 }
 
@@ -246,6 +246,7 @@ static void on_stuck(void *arg)
 {
 	struct process *process = arg;
 
+	note(process->backend, true, "its process neither answers nor ends");
 	/* It ends when it sees that, and master starts another. */
 	channel_free(&process->channel);
 	process->busy = false;

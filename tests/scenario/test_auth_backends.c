@@ -352,6 +352,53 @@ static void test_c12_slow(void **state)
 	end_grant(0, expect_ok(0, sessions[0]));
 }
 
+/* What postern status says of a back end. */
+static void expect_state(const char *name, const char *expected)
+{
+	struct msg_op_row row;
+	struct msg_op_end end;
+	struct rec_field field;
+
+	send_op(IPC_OP_STATUS, "", "", NULL, NULL);
+	do {
+		peer_expect(t.control, IPC_OP_ROW, &row);
+		assert_true(ipc_list_next(&row.fields, IPC_REC_field, &field));
+	} while (!slice_is(field.key, "backend") || !slice_is(field.value, name));
+	while (!slice_is(field.key, "state"))
+		assert_true(ipc_list_next(&row.fields, IPC_REC_field, &field));
+	if (!slice_is(field.value, expected))
+		fail_msg("%s: \"%.*s\" instead of \"%s\"", name, SLICE_ARG(field.value), expected);
+	peer_await(t.control, IPC_OP_END, &end);
+}
+
+/* Whoever has waited for a process until little of the time is left finds nobody to be down. */
+static void test_busy_is_not_down(void **state)
+{
+	uint64_t sessions[2], id;
+
+	(void)state;
+	expect_state("first", "answers");
+	sessions[0] = start_plain(0, "kim", "pw");
+	id = expect_question(first, "kim", "pw");
+	run_for(t.loop, TIMEOUT / 2);
+	sessions[1] = start_plain(0, "leo", "pw");
+	run_for(t.loop, TIMEOUT / 2);
+	answer(first, id, IPC_CHECK_YES);
+	end_grant(0, expect_ok(0, sessions[0]));
+	id = expect_question(first, "leo", "pw");
+	play(second[0], "leo", "pw", IPC_CHECK_NO);
+	expect_fail(0, sessions[1], 454, "4.7.0", "backend-unavailable");
+	expect_state("first", "answers");
+	/* What the process says itself counts, though nobody waits for it any more. */
+	answer(first, id, IPC_CHECK_UNAVAILABLE);
+	run_for(t.loop, 50);
+	expect_state("first", "down");
+	sessions[0] = start_plain(0, "kim", "pw");
+	play(first, "kim", "pw", IPC_CHECK_YES);
+	end_grant(0, expect_ok(0, sessions[0]));
+	expect_state("first", "answers");
+}
+
 static void test_dying(void **state)
 {
 	uint64_t session = start_plain(0, "erin", "pw");
@@ -471,6 +518,7 @@ static int run(void)
 		cmocka_unit_test(test_a_bar_meanwhile),
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_c12_slow),
+		cmocka_unit_test(test_busy_is_not_down),
 		cmocka_unit_test(test_dying),
 		cmocka_unit_test(test_c6_lying),
 		cmocka_unit_test(test_a_reload_takes_one_away),
