@@ -60,6 +60,17 @@ static void scram_end(struct exchange *exchange)
 	MEM_FREE(exchange->state);
 }
 
+/* GNU SASL takes salts, keys and bindings in base64. */
+static void set_base64(Gsasl_session *session, Gsasl_property property, struct slice value)
+{
+	struct buf text;
+
+	buf_init(&text, 4 * VERIFIER_SALT_MAX);
+	if (base64_encode(value, &text) == ERR_OK && buf_append_byte(&text, '\0') == ERR_OK)
+		gsasl_property_set(session, property, buf_data(&text).ptr);
+	buf_wipe(&text);
+}
+
 /* ---- the client's first message ------------------------------------------------------------- */
 
 /* What the session has of the binding; empty: nothing, or there is no such binding. */
@@ -142,36 +153,14 @@ static enum exchange_result take_first(struct exchange *exchange, struct slice t
 		return exchange_refuse(exchange, why);
 	if (expect_binding(scram, first.gs2_header, binding) != ERR_OK)
 		return exchange_refuse(exchange, "malformed");
-	if (scram->plus) {
-		struct buf text;
-		enum err err;
-
-		buf_init(&text, 2 * CHANNEL_BINDING_MAX);
-		err = base64_encode(binding, &text);
-		if (err == ERR_OK)
-			err = buf_append_byte(&text, '\0');
-		if (err == ERR_OK)
-			gsasl_property_set(scram->session, scram->bound, buf_data(&text).ptr);
-		buf_wipe(&text);
-	}
+	if (scram->plus)
+		set_base64(scram->session, scram->bound, binding);
 	scram->first = mem_strndup(token.ptr, token.len);
 	scram->step = WAITS_FOR_VERIFIER;
 	return EXCHANGE_VERIFIER;
 }
 
 /* ---- with the verifier ---------------------------------------------------------------------- */
-
-static void set_base64(Gsasl_session *session, Gsasl_property property, const unsigned char *data,
-		       size_t len)
-{
-	struct buf text;
-
-	buf_init(&text, 4 * VERIFIER_SALT_MAX);
-	if (base64_encode(slice_of(data, len), &text) == ERR_OK &&
-	    buf_append_byte(&text, '\0') == ERR_OK)
-		gsasl_property_set(session, property, buf_data(&text).ptr);
-	buf_wipe(&text);
-}
 
 /* One step of GNU SASL; what it has to say replaces the challenge. */
 static int compute(struct exchange *exchange, struct slice token)
@@ -201,9 +190,9 @@ static enum exchange_result scram_verifier(struct exchange *exchange,
 		return exchange_refuse(exchange, "out-of-order");
 	(void)snprintf(iterations, sizeof(iterations), "%" PRIu32, verifier->iterations);
 	gsasl_property_set(scram->session, GSASL_SCRAM_ITER, iterations);
-	set_base64(scram->session, GSASL_SCRAM_SALT, verifier->salt, verifier->salt_len);
-	set_base64(scram->session, GSASL_SCRAM_STOREDKEY, verifier->stored_key, length);
-	set_base64(scram->session, GSASL_SCRAM_SERVERKEY, verifier->server_key, length);
+	set_base64(scram->session, GSASL_SCRAM_SALT, slice_of(verifier->salt, verifier->salt_len));
+	set_base64(scram->session, GSASL_SCRAM_STOREDKEY, slice_of(verifier->stored_key, length));
+	set_base64(scram->session, GSASL_SCRAM_SERVERKEY, slice_of(verifier->server_key, length));
 	if (compute(exchange, slice_str(scram->first)) != GSASL_NEEDS_MORE)
 		return exchange_refuse(exchange, "malformed");
 	rest = buf_data(&exchange->challenge); /* r=NONCE,s=SALT,i=COUNT */
