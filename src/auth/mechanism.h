@@ -4,12 +4,16 @@
  * name and a password that somebody else verifies, or, for mechanisms that prove it without
  * showing a password, with the proof. Whether the account may log in at all it never knows.
  *
- *	sasl_plain.c  PLAIN (RFC 4616) by GNU SASL, whose callback only records; LOGIN is ours,
- *	              because devices want its prompts byte for byte (doc/decisions/sasl-login.md)
- *	sasl_scram.c  SCRAM-SHA-256, SCRAM-SHA-1, -PLUS (RFC 5802, 7677) by GNU SASL, behind a
- *strict reader of our own, scram_message.c sasl_external.c  EXTERNAL (RFC 4422): a certificate,
- *which smtpd has verified sasl_gssapi.c    GSSAPI (RFC 4752) by MIT Kerberos itself: GNU SASL would
- *go through a library that loads others by a file in /etc when a client comes
+ * sasl_plain.c: PLAIN (RFC 4616) by GNU SASL, whose callback only records; LOGIN is ours, because
+ * devices want its prompts byte for byte (doc/decisions/sasl-login.md).
+ *
+ * sasl_scram.c: SCRAM-SHA-256, SCRAM-SHA-1, -PLUS (RFC 5802, 7677) by GNU SASL, behind a strict
+ * reader of our own, scram_message.c.
+ *
+ * sasl_external.c: EXTERNAL (RFC 4422), a certificate, which smtpd has verified.
+ *
+ * sasl_gssapi.c: GSSAPI (RFC 4752) by MIT Kerberos itself; GNU SASL would go through a library that
+ * loads others by a file in /etc when a client comes.
  *
  * What holds NUL, CR, LF, other controls or no UTF-8 is refused here, before any back end sees
  * it (C1). Each AUTH command has an exchange of its own (C4).
@@ -25,7 +29,6 @@ struct exchange;
 struct kerberos;
 
 enum {
-	MECHANISM_NAME_MAX = 32,
 	CREDENTIAL_NAME_MAX = 512, /* of a login name as the client sent it */
 	CHANNEL_BINDING_MAX = 64,
 };
