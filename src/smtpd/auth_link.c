@@ -293,14 +293,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	(void)fd;
 	if (type == IPC_ADMIT || type == IPC_TURN_AWAY)
 		return on_door(link, type, payload);
-	if (type == IPC_COUNTED) {
-		err = ipc_decode(type, payload, &msg.counted);
-		if (err == ERR_OK)
-			count_answered(link->smtpd, &msg.counted);
-		return err;
-	}
 	if (type != IPC_AUTH_CHALLENGE && type != IPC_AUTH_OK && type != IPC_AUTH_FAIL &&
-	    type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED)
+	    type != IPC_GRANT_LOST && type != IPC_AUTH_OFFER && type != IPC_GRANTS_SYNCED &&
+	    type != IPC_COUNTED)
 		return ERR_SYNTAX;
 	err = ipc_decode(type, payload, &msg);
 	if (err != ERR_OK)
@@ -320,6 +315,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 			sessions_each(link->smtpd->sessions, lose_grant, &lost);
 	} else if (type == IPC_AUTH_OFFER) {
 		on_offer(link, &msg.offer);
+	} else if (type == IPC_COUNTED) {
+		count_answered(link->smtpd, &msg.counted);
 	} else {
 		queue_link_synced(link->smtpd->queue, msg.synced.queue_incarnation);
 	}
