@@ -378,7 +378,7 @@ bool server_command(struct smtp_server *server)
 	server->secret_lent = auth;
 	if (frame != SMTP_FRAME_LINE)
 		server_long_line(server, frame, "500 5.5.2 Line too long");
-	else if (has_control(line) && announces_chunk(line))
+	else if (chunk && has_control(line))
 		refuse_odd_chunk(server);
 	else if (has_control(line)) {
 		server_hint(server, slice_has_byte(line, '\n')
