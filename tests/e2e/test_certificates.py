@@ -8,9 +8,11 @@ import pytest
 from support import mail
 from support.postern import CONF, Postern, certificate
 from support.process import run, wait_for
+from support.raw import Raw
 
 LISTEN = CONF.replace('listen "submissions" {{', 'listen "submissions" {{ client_ca = "{folder}/ca.pem" ') + \
-    "auth {{ block_after = 0 }}\n"
+    "auth {{ block_after = 0 }}\n" \
+    'certificate "named" {{ certificate = "{folder}/named/cert.pem"  key = "{folder}/named/key.pem" }}\n'
 
 
 class Authority:
@@ -50,18 +52,19 @@ def server():
     postern = Postern(conf=LISTEN, accounts=("alice", "bob"))
     postern.ca = Authority(postern.folder, "ca")
     postern.other = Authority(postern.folder, "other")
+    certificate(postern.folder / "named", "named.example")
     postern.own()
     with postern:
         yield postern
 
 
-def connected(server, file=None, version=None, port=None, name="localhost"):
+def connected(server, file=None, version=None):
     context = server.context()
     if file:
         context.load_cert_chain(file)
     if version:
         context.maximum_version = version
-    client = smtplib.SMTP_SSL("127.0.0.1", port or server.submissions, timeout=60, context=context)
+    client = smtplib.SMTP_SSL("127.0.0.1", server.submissions, timeout=60, context=context)
     client.ehlo()
     return client
 
@@ -144,6 +147,21 @@ def test_c5_only_with_a_valid_certificate(server):
         client.starttls(context=context)
         client.ehlo()
         assert "EXTERNAL" not in offered(client)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_c5_whichever_name_of_ours_is_asked_for(server, version):
+    """Another certificate of ours changes nothing of whom we trust."""
+    for file, code in [(server.ca.sign("alice", "email:alice@example.org"), 235),
+                       (server.other.sign("stranger", "email:alice@example.org"), 504)]:
+        context = ssl.create_default_context(cafile=server.folder / "named/cert.pem")
+        context.maximum_version = version
+        context.load_cert_chain(file)
+        with Raw(server.submissions, greet=False) as raw:
+            raw.socket = context.wrap_socket(raw.socket, server_hostname="named.example")
+            raw.reply()
+            assert ("EXTERNAL" in raw.command("EHLO client.example", 250)) == (code == 235)
+            raw.command("AUTH EXTERNAL =", code)
 
 
 def test_a_disabled_account(server):
