@@ -13,7 +13,7 @@ from support.process import run
 def kerberos():
     try:
         kdc = Kerberos({"alice": "wonderland", "alice/admin": "wonderland", "mallory": "wonderland", "alice#key": "wonderland",
-                        "smtp/localhost": None, "smtp/elsewhere": None})
+                        "smtp/localhost": None, "krbtgt/EXAMPLE.ORG@OTHER.ORG": "trust"})
     except peers.Unavailable as why:
         pytest.skip(str(why))
     kdc.start("alice", "wonderland")
@@ -68,6 +68,21 @@ def test_others(server, kerberos):
     assert server.events("login-failed", mech="GSSAPI", account="alice/admin", reason="malformed-name")
     assert "535 5.7.8" in gsasl(server, kerberos.ticket("alice#key", "wonderland"))
     assert server.events("login-failed", mech="GSSAPI", account="alice#key", reason="malformed-name")
+
+
+def test_c3_a_realm_that_is_trusted_is_not_ours(server, kerberos):
+    """alice@OTHER.ORG gets a ticket for us, but is somebody else than alice."""
+    other = Kerberos({"alice": "wonderland", "krbtgt/EXAMPLE.ORG": "trust"}, realm="OTHER.ORG").start("alice", "wonderland")
+    try:
+        conf = other.folder / "krb5.conf"
+        conf.write_text(conf.read_text()
+                        .replace("[realms]", f"[realms]\n  EXAMPLE.ORG = {{\n    kdc = 127.0.0.1:{kerberos.port}\n  }}")
+                        .replace("localhost = OTHER.ORG", "localhost = EXAMPLE.ORG"))
+        seen = gsasl(server, other.ticket("alice", "wonderland"))
+        assert "535 5.7.8" in seen, seen
+        assert server.events("login-failed", mech="GSSAPI", reason="other-realm", account="alice")
+    finally:
+        other.stop()
 
 
 def test_c1_no_ticket_at_all(server):
