@@ -304,6 +304,25 @@ def test_counted_and_cut_off(server):
     server.command("user", "password", "alice", input=PASSWORD + "\n", check=True)
 
 
+def test_c14_a_proof_is_of_the_account_as_it_was(server):
+    """The password changes between the verifier and the proof, or between the proof and the last answer."""
+    def final(client):
+        scram = Scram("alice")
+        code, text = client.docmd("AUTH", f"SCRAM-SHA-256 {base64.b64encode(scram.first()).decode()}")
+        assert code == 334
+        return base64.b64encode(scram.final(base64.b64decode(text))).decode()
+    with connected(server) as early, connected(server) as late:
+        proof = final(early)
+        assert late.docmd(final(late))[0] == 334
+        server.command("user", "password", "alice", input=PASSWORD + "2\n", check=True)
+        assert early.docmd(proof)[0] == 334
+        for client in [early, late]:
+            assert client.docmd("")[0] == 454
+            assert client.docmd("MAIL", "FROM:<alice@example.org>")[0] == 530
+    assert len(server.events("login-failed", mech="SCRAM-SHA-256", reason="account-changing")) == 2
+    server.command("user", "password", "alice", input=PASSWORD + "\n", check=True)
+
+
 # ---- what is configured ---------------------------------------------------------------------------------------
 
 def test_c5_mechanisms_of_the_configuration(server):
