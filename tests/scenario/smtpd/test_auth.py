@@ -136,6 +136,56 @@ class Auth(Case):
             client.expect("421 4.3.0")
             client.closed()
 
+    def counting(self, server, client):
+        """A recipient of a new message, about which auth was asked and has not answered; the question."""
+        client.command("MAIL FROM:<alice@example.org>", 250)
+        server.auth.admits = False
+        client.send("RCPT TO:<bob@example.net>\r\n")
+        return server.auth.expect("COUNT")
+
+    def counted(self, server, asked, code=0, status="", text="", reason=""):
+        server.auth.send("COUNTED", session=asked.session, grant=asked.grant, code=code, status=status, text=text, reason=reason)
+
+    def test_c19_auth_counts_recipients(self):
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        asked = self.counting(server, client)
+        self.assertEqual((asked.grant, asked.in_message, asked.recipient), (5, 0, "bob@example.net"))
+        self.counted(server, asked, 452, "4.7.1", "That is enough for now", "a limit")
+        client.expect("452 4.7.1 That is enough for now")
+        self.assertEqual(server.wait_event("refused")["reason"], "a limit")
+        for known in range(2):
+            client.send(f"RCPT TO:<bob{known}@example.net>\r\n")
+            asked = server.auth.expect("COUNT")
+            self.assertEqual((asked.in_message, asked.recipient), (known, f"bob{known}@example.net"))
+            self.counted(server, asked)
+            client.expect(250)
+        client.command("RSET", 250)
+        given_up = server.auth.expect("UNCOUNT")
+        self.assertEqual((given_up.grant, given_up.recipients), (5, 2))
+
+    def test_c19_an_answer_that_comes_too_late_counts_for_nobody(self):
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        asked = self.counting(server, client)
+        server.auth.send("TURN_AWAY", id=asked.session, code=421, status="4.3.2", text="Make room", reason="a limit")
+        client.expect("421 4.3.2 Make room")
+        client.closed()
+        self.assertEqual(server.auth.expect("GRANT_END").grant, 5)
+        self.assertEqual(server.auth.expect("LEFT").id, asked.session)
+        self.counted(server, asked)
+        late = server.auth.expect("UNCOUNT")
+        self.assertEqual((late.grant, late.recipients), (5, 1))
+
+    def test_c19_auth_dies_before_it_answers(self):
+        server = self.serve()
+        client = server.client(login=["alice@example.org"])
+        self.counting(server, client)
+        server.auth.close()
+        client.expect("451 4.3.0 Your sending limits cannot be looked up right now")
+        client.command("RSET", 250)
+        client.command("MAIL FROM:<alice@example.org>", "421 4.3.0")
+
     def test_hostile(self):
         for frame in [b"\xff" * 64, encode("PREPARE", generation=1), struct.pack("=IHH", 3, 24, 0) + b"abc",
                       struct.pack("=IHH", 0xffffffff, 24, 0), encode("KEYS", first=1, count=1)]:
