@@ -57,7 +57,7 @@ static void test_proven_borders(void **state)
 	proven_free(&proven);
 }
 
-static void test_c13_interleaved_logins(void **state)
+static void c13_interleaved_logins(void **state)
 {
 	struct account alice = person(1, 7, "alice"), bob = person(2, 7, "bob");
 	struct proven *proven = NULL;
@@ -78,7 +78,7 @@ static void test_c13_interleaved_logins(void **state)
 }
 
 /* What a key proves is the key's, and never the account's or another key's. */
-static void test_c13_keys_are_not_mixed_up(void **state)
+static void c13_keys_are_not_mixed_up(void **state)
 {
 	struct account alice = person(1, 1, "alice"), scanner = alice, laptop = alice;
 	struct account_key first = {.id = 5}, second = {.id = 6};
@@ -162,8 +162,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proven),
 		cmocka_unit_test(test_proven_borders),
-		cmocka_unit_test(test_c13_interleaved_logins),
-		cmocka_unit_test(test_c13_keys_are_not_mixed_up),
+		cmocka_unit_test(c13_interleaved_logins),
+		cmocka_unit_test(c13_keys_are_not_mixed_up),
 		cmocka_unit_test(test_proven_bounded),
 		cmocka_unit_test(test_rows),
 	};

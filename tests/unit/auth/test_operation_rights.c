@@ -71,7 +71,7 @@ static void test_keys(void **state)
 	mem_free(secret);
 }
 
-static void test_c14_ends_and_bars(void **state)
+static void c14_ends_and_bars(void **state)
 {
 	struct operation *operation;
 
@@ -93,7 +93,7 @@ static void test_c14_ends_and_bars(void **state)
 	expect(IPC_OP_USER_TEST, "alice", GOOD, true, "account enabled");
 }
 
-static void test_c19_freeze_and_thaw(void **state)
+static void c19_freeze_and_thaw(void **state)
 {
 	struct operation *operation;
 
@@ -154,8 +154,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(test_keys),
-		STORE_TEST(test_c14_ends_and_bars),
-		STORE_TEST(test_c19_freeze_and_thaw),
+		STORE_TEST(c14_ends_and_bars),
+		STORE_TEST(c19_freeze_and_thaw),
 		STORE_TEST(test_groups),
 	};
 
