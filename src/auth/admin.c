@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "defence.h"
 #include "elsewhere.h"
+#include "fields.h"
 #include "frozen.h"
 #include "grants.h"
 #include "ipc/channel.h"
@@ -131,76 +132,54 @@ static void send_rows(struct admin *admin, struct operation *operation)
 	operation_drop_rows(operation);
 }
 
-static void add_number(struct ipc_list_builder *row, const char *key, uint64_t value)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
-	(void)ipc_list_add(row, IPC_REC_field,
-			   &(struct rec_field){slice_str(key), IPC_FIELD_NUMBER, slice_str(text)});
-}
-
-struct limit_rows {
+/* The answer to one operation, for those who give its rows. */
+struct answer {
 	struct admin *admin;
 	uint64_t id;
 };
 
-static void send_limit(void *arg, const struct limit_row *limit)
+static void send_fields(void *arg, struct ipc_list fields)
 {
-	const struct limit_rows *rows = arg;
-	uint8_t kind = strchr(limit->now, '.') == NULL ? IPC_FIELD_NUMBER : IPC_FIELD_TEXT;
-	struct ipc_list_builder row;
-	struct msg_op_row msg = {.id = rows->id};
+	const struct answer *answer = arg;
 
-	ipc_list_begin(&row, OPERATION_ROW_MAX);
-	(void)ipc_list_add(
-		&row, IPC_REC_field,
-		&(struct rec_field){SLICE_LIT("limit"), IPC_FIELD_TEXT, slice_str(limit->limit)});
-	(void)ipc_list_add(
-		&row, IPC_REC_field,
-		&(struct rec_field){SLICE_LIT("value"), IPC_FIELD_TEXT, slice_str(limit->value)});
-	if (limit->now[0] != '\0')
-		(void)ipc_list_add(
-			&row, IPC_REC_field,
-			&(struct rec_field){SLICE_LIT("now"), kind, slice_str(limit->now)});
-	add_number(&row, "struck", limit->struck);
-	msg.fields = ipc_list_view(&row);
-	tell(rows->admin, IPC_OP_ROW, &msg);
-	ipc_list_release(&row);
+	tell(answer->admin, IPC_OP_ROW, &(struct msg_op_row){.id = answer->id, .fields = fields});
 }
 
-static void add_text(struct ipc_list_builder *row, const char *key, const char *value)
+static void send_limit(void *arg, const struct limit_row *limit)
 {
-	(void)ipc_list_add(row, IPC_REC_field,
-			   &(struct rec_field){slice_str(key), IPC_FIELD_TEXT, slice_str(value)});
+	struct ipc_list_builder row;
+
+	ipc_list_begin(&row, ROW_MAX);
+	row_text(&row, "limit", limit->limit);
+	row_text(&row, "value", limit->value);
+	if (limit->now[0] != '\0')
+		row_add(&row, "now",
+			strchr(limit->now, '.') == NULL ? IPC_FIELD_NUMBER : IPC_FIELD_TEXT,
+			limit->now);
+	row_number(&row, "struck", limit->struck);
+	send_fields(arg, ipc_list_view(&row));
+	ipc_list_release(&row);
 }
 
 static void send_backend(void *arg, const struct backends_row *backend)
 {
-	const struct limit_rows *rows = arg;
 	struct ipc_list_builder row;
-	struct msg_op_row msg = {.id = rows->id};
-	char since[24];
 
-	(void)snprintf(since, sizeof(since), "%" PRId64, backend->since);
-	ipc_list_begin(&row, OPERATION_ROW_MAX);
-	add_text(&row, "backend", backend->name);
-	add_text(&row, "type", backend->type);
-	add_text(&row, "state",
+	ipc_list_begin(&row, ROW_MAX);
+	row_text(&row, "backend", backend->name);
+	row_text(&row, "type", backend->type);
+	row_text(&row, "state",
 		 backend->since == 0 ? "not asked yet"
 		 : backend->down     ? "down"
 				     : "answers");
-	(void)ipc_list_add(
-		&row, IPC_REC_field,
-		&(struct rec_field){SLICE_LIT("since"), IPC_FIELD_TIME, slice_str(since)});
-	add_number(&row, "processes", backend->processes);
-	add_number(&row, "waiting", backend->waiting);
-	add_number(&row, "yes", backend->yes);
-	add_number(&row, "no", backend->no);
-	add_number(&row, "unavailable", backend->unavailable);
-	add_text(&row, "why", backend->why);
-	msg.fields = ipc_list_view(&row);
-	tell(rows->admin, IPC_OP_ROW, &msg);
+	row_time(&row, "since", backend->since);
+	row_number(&row, "processes", backend->processes);
+	row_number(&row, "waiting", backend->waiting);
+	row_number(&row, "yes", backend->yes);
+	row_number(&row, "no", backend->no);
+	row_number(&row, "unavailable", backend->unavailable);
+	row_text(&row, "why", backend->why);
+	send_fields(arg, ipc_list_view(&row));
 	ipc_list_release(&row);
 }
 
@@ -210,47 +189,40 @@ static void add_mechanisms(const struct auth *auth, const struct operation *oper
 	char text[OFFER_TEXT], why[OFFER_WHY];
 
 	offer_best(auth, text);
-	(void)ipc_list_add(
-		row, IPC_REC_field,
-		&(struct rec_field){SLICE_LIT("mechanisms"), IPC_FIELD_TEXT, slice_str(text)});
+	row_text(row, "mechanisms", text);
 	offer_obstacle(auth, operation->without_sha_1, why);
 	if (why[0] != '\0')
-		(void)ipc_list_add(row, IPC_REC_field,
-				   &(struct rec_field){SLICE_LIT("mechanisms_missing"),
-						       IPC_FIELD_TEXT, slice_str(why)});
+		row_text(row, "mechanisms_missing", why);
 }
 
 static void send_status(struct admin *admin, const struct operation *operation)
 {
 	struct auth *auth = admin->auth;
+	struct answer answer = {admin, operation->id};
 	struct ipc_list_builder row;
-	struct msg_op_row msg = {.id = operation->id};
 	struct defence_counts defence;
 
 	defence_count(auth->defence, &defence);
-	ipc_list_begin(&row, OPERATION_ROW_MAX);
-	(void)ipc_list_add(
-		&row, IPC_REC_field,
-		&(struct rec_field){SLICE_LIT("process"), IPC_FIELD_TEXT, SLICE_LIT("auth")});
-	add_number(&row, "accounts", operation->accounts);
-	add_number(&row, "accounts_enabled", operation->enabled);
-	add_number(&row, "grants", grants_count(auth->grants));
-	add_number(&row, "logins", auth->counts.logins);
-	add_number(&row, "logins_from_cache", auth->counts.cached);
-	add_number(&row, "logins_failed", auth->counts.failures);
-	add_number(&row, "logins_unavailable", auth->counts.unavailable);
-	add_number(&row, "logins_blocked", defence.blocked);
-	add_number(&row, "logins_held", defence.held);
-	add_number(&row, "sources_blocked", defence.sources);
+	ipc_list_begin(&row, ROW_MAX);
+	row_text(&row, "process", "auth");
+	row_number(&row, "accounts", operation->accounts);
+	row_number(&row, "accounts_enabled", operation->enabled);
+	row_number(&row, "grants", grants_count(auth->grants));
+	row_number(&row, "logins", auth->counts.logins);
+	row_number(&row, "logins_from_cache", auth->counts.cached);
+	row_number(&row, "logins_failed", auth->counts.failures);
+	row_number(&row, "logins_unavailable", auth->counts.unavailable);
+	row_number(&row, "logins_blocked", defence.blocked);
+	row_number(&row, "logins_held", defence.held);
+	row_number(&row, "sources_blocked", defence.sources);
 	add_mechanisms(auth, operation, &row);
-	add_number(&row, "logins_waiting", verify_waiting(auth->verify));
-	add_number(&row, "accounts_cached", rows_count(auth->rows));
-	add_number(&row, "passwords_cached", proven_count(auth->proven));
-	msg.fields = ipc_list_view(&row);
-	tell(admin, IPC_OP_ROW, &msg);
+	row_number(&row, "logins_waiting", verify_waiting(auth->verify));
+	row_number(&row, "accounts_cached", rows_count(auth->rows));
+	row_number(&row, "passwords_cached", proven_count(auth->proven));
+	send_fields(&answer, ipc_list_view(&row));
 	ipc_list_release(&row);
-	backends_rows(auth->backends, send_backend, &(struct limit_rows){admin, operation->id});
-	limits_rows(auth, send_limit, &(struct limit_rows){admin, operation->id});
+	backends_rows(auth->backends, send_backend, &answer);
+	limits_rows(auth, send_limit, &answer);
 }
 
 /* What the change means for those who are logged in, before the operator hears of it. */
@@ -386,27 +358,14 @@ void admin_freeze(struct admin *admin, const char *name, const char *why)
 	operation_free(&operation);
 }
 
-struct blocked_rows {
-	struct admin *admin;
-	uint64_t id;
-};
-
-static void send_blocked(void *arg, struct ipc_list fields)
-{
-	const struct blocked_rows *rows = arg;
-	struct msg_op_row msg = {.id = rows->id, .fields = fields};
-
-	tell(rows->admin, IPC_OP_ROW, &msg);
-}
-
 static enum err on_op(struct admin *admin, const struct msg_op *msg)
 {
 	struct operation *operation;
 	char text[BLOCKED_TEXT];
 
 	if (blocked_is(msg->op)) { /* it is in memory */
-		bool ok = blocked_run(admin->auth->defence, msg, send_blocked,
-				      &(struct blocked_rows){admin, msg->id}, text);
+		bool ok = blocked_run(admin->auth->defence, msg, send_fields,
+				      &(struct answer){admin, msg->id}, text);
 
 		send_end(admin, msg->id, !ok, text);
 		return ERR_OK;

@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blocked.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "defence.h"
-
-enum { ROW_MAX = 4096 };
+#include "fields.h"
 
 struct listing {
 	void (*row)(void *arg, struct ipc_list fields);
 	void *arg;
 	size_t count;
 };
-
-/* Rows are far below their maximum by the bounds of what goes into them. */
-static void add(struct ipc_list_builder *row, const char *key, enum ipc_field_kind kind,
-		const char *value)
-{
-	(void)ipc_list_add(row, IPC_REC_field,
-			   &(struct rec_field){slice_str(key), (uint8_t)kind, slice_str(value)});
-}
-
-static void add_number(struct ipc_list_builder *row, const char *key, enum ipc_field_kind kind,
-		       int64_t value)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%" PRId64, value);
-	add(row, key, kind, text);
-}
 
 static void list_one(void *arg, const struct penalties_row *blocked)
 {
@@ -42,12 +23,12 @@ static void list_one(void *arg, const struct penalties_row *blocked)
 	if (blocked->network != NULL)
 		network_print(blocked->network, source);
 	ipc_list_begin(&row, ROW_MAX);
-	add(&row, "source", IPC_FIELD_TEXT, source);
-	add(&row, "account", IPC_FIELD_TEXT, blocked->account);
-	add_number(&row, "since", IPC_FIELD_TIME, blocked->since);
-	add_number(&row, "until", IPC_FIELD_TIME, blocked->until);
-	add_number(&row, "failures", IPC_FIELD_NUMBER, blocked->failures);
-	add(&row, "reason", IPC_FIELD_TEXT, blocked->reason);
+	row_text(&row, "source", source);
+	row_text(&row, "account", blocked->account);
+	row_time(&row, "since", blocked->since);
+	row_time(&row, "until", blocked->until);
+	row_number(&row, "failures", blocked->failures);
+	row_text(&row, "reason", blocked->reason);
 	listing->row(listing->arg, ipc_list_view(&row));
 	ipc_list_release(&row);
 }

@@ -39,7 +39,6 @@
 enum {
 	OPERATION_TEXT = 2048, /* of the one line that ends it */
 	OPERATION_PAGE = 256,  /* accounts listed at a time */
-	OPERATION_ROW_MAX = 64 * 1024,
 };
 
 /* The arguments, as they were given. */

@@ -3,6 +3,7 @@
 #ifndef POSTERN_AUTH_OPERATION_INTERNAL_H
 #define POSTERN_AUTH_OPERATION_INTERNAL_H
 
+#include "fields.h"
 #include "operation.h"
 #include "store/account_use.h"
 #include "store/password.h"
@@ -17,10 +18,6 @@ void operation_say(struct operation *operation, const char *format, ...)
 void operation_refuse(struct operation *operation, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 struct ipc_list_builder *operation_row(struct operation *operation);
-void row_text(struct ipc_list_builder *row, const char *key, const char *value);
-void row_bool(struct ipc_list_builder *row, const char *key, bool value);
-void row_time(struct ipc_list_builder *row, const char *key, int64_t value);
-void row_number(struct ipc_list_builder *row, const char *key, uint64_t value);
 void row_size(struct ipc_list_builder *row, const char *key, uint64_t bytes); /* 0: default */
 void row_limits(struct ipc_list_builder *row, const struct account_limits *limits);
 /* "message default, hour 5000, day none, new default", or "default" */

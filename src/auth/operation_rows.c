@@ -37,42 +37,8 @@ struct ipc_list_builder *operation_row(struct operation *operation)
 	operation->rows =
 		mem_resize(operation->rows, (operation->row_count + 1) * sizeof(*operation->rows));
 	row = &operation->rows[operation->row_count++];
-	ipc_list_begin(row, OPERATION_ROW_MAX);
+	ipc_list_begin(row, ROW_MAX);
 	return row;
-}
-
-/* Rows are far below their maximum by the bounds of what goes into them. */
-static void add(struct ipc_list_builder *row, const char *key, enum ipc_field_kind kind,
-		const char *value)
-{
-	(void)ipc_list_add(row, IPC_REC_field,
-			   &(struct rec_field){slice_str(key), (uint8_t)kind, slice_str(value)});
-}
-
-void row_text(struct ipc_list_builder *row, const char *key, const char *value)
-{
-	add(row, key, IPC_FIELD_TEXT, value);
-}
-
-void row_bool(struct ipc_list_builder *row, const char *key, bool value)
-{
-	add(row, key, IPC_FIELD_BOOL, value ? "true" : "false");
-}
-
-void row_time(struct ipc_list_builder *row, const char *key, int64_t value)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%" PRId64, value);
-	add(row, key, IPC_FIELD_TIME, text);
-}
-
-void row_number(struct ipc_list_builder *row, const char *key, uint64_t value)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
-	add(row, key, IPC_FIELD_NUMBER, text);
 }
 
 void row_size(struct ipc_list_builder *row, const char *key, uint64_t bytes)
@@ -85,7 +51,7 @@ void row_size(struct ipc_list_builder *row, const char *key, uint64_t bytes)
 		config_print_size(bytes, &size);
 		(void)slice_copy(buf_data(&size), text, sizeof(text));
 	}
-	add(row, key, IPC_FIELD_TEXT, text);
+	row_text(row, key, text);
 	buf_release(&size);
 }
 
