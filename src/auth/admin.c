@@ -276,12 +276,13 @@ static void done_elsewhere(struct operation *operation)
 
 static void done(void *arg);
 
-/* queue holds the mail now, or has let it go. */
+/* queue holds the mail now, or has let it go; in the same run it may have done both for others. */
 static void on_frozen(void *arg, bool told, uint64_t held, uint64_t released)
 {
 	struct operation *operation = arg;
 	size_t len = strlen(operation->text);
-	uint64_t count = held != 0 ? held : released;
+	bool thaw = operation->op == IPC_OP_USER_THAW;
+	uint64_t count = thaw ? released : held;
 
 	if (!told)
 		(void)snprintf(operation->text + len, sizeof(operation->text) - len,
@@ -289,7 +290,7 @@ static void on_frozen(void *arg, bool told, uint64_t held, uint64_t released)
 	else
 		(void)snprintf(operation->text + len, sizeof(operation->text) - len,
 			       "; %" PRIu64 " recipient%s in the queue %s", count,
-			       count == 1 ? "" : "s", released != 0 ? "released" : "held");
+			       count == 1 ? "" : "s", thaw ? "released" : "held");
 	done(operation);
 }
 

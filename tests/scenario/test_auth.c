@@ -260,6 +260,50 @@ static void test_change_during_login(void **state)
 	assert_int_equal(t.queue.count, 2);
 }
 
+/* queue learns who is frozen, and answers that it has held and released so many recipients. */
+static void answer_frozen(const char *name, uint64_t held, uint64_t released)
+{
+	struct msg_frozen_end end;
+	struct msg_frozen one;
+
+	while (name != NULL &&
+	       peer_next_type(t.queue.peer) == IPC_FROZEN_END) /* of earlier times */
+		peer_expect(t.queue.peer, IPC_FROZEN_END, &end);
+	if (name != NULL) {
+		peer_expect(t.queue.peer, IPC_FROZEN, &one);
+		assert_true(slice_is(one.account, name));
+	}
+	peer_expect(t.queue.peer, IPC_FROZEN_END, &end);
+	peer_send(t.queue.peer, IPC_FROZEN_DONE,
+		  &(struct msg_frozen_done){end.round, held, released});
+}
+
+/* The operator is told of what he asked for, whatever queue did for others in the same run. */
+static void test_c19_what_became_of_the_mail(void **state)
+{
+	struct msg_grant_lost lost;
+	uint64_t grant;
+
+	(void)state;
+	operate(IPC_OP_USER_ADD, "erin", GOOD, "added");
+	grant = log_in(0, "erin", GOOD);
+	send_op(IPC_OP_USER_FREEZE, "erin", "", NULL, NULL);
+	answer_frozen("erin", 2, 3);
+	expect_end(0, "; 1 session ended; 2 recipients in the queue held");
+	peer_expect(t.smtpd[0], IPC_GRANT_LOST, &lost);
+	assert_int_equal(lost.grant, grant);
+	send_op(IPC_OP_USER_THAW, "erin", "", NULL, NULL);
+	answer_frozen(NULL, 2, 1);
+	expect_end(0, "; 1 recipient in the queue released");
+	send_op(IPC_OP_USER_FREEZE, "erin", "", NULL, NULL);
+	answer_frozen("erin", 0, 0);
+	expect_end(0, "; 0 recipients in the queue held");
+	send_op(IPC_OP_USER_THAW, "erin", "", NULL, NULL);
+	answer_frozen(NULL, 0, 0);
+	expect_end(0, "; 0 recipients in the queue released");
+	end_grant(0, log_in(0, "erin", GOOD));
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +318,7 @@ static int run(void)
 		cmocka_unit_test(test_password_change),
 		cmocka_unit_test(test_account_ends),
 		cmocka_unit_test(test_change_during_login),
+		cmocka_unit_test(test_c19_what_became_of_the_mail),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
