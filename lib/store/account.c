@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/network.h"
 
-static void free_texts(char **texts, size_t count)
+void account_texts_free(char **texts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		mem_free(texts[i]);
@@ -24,16 +24,16 @@ static char **copy_texts(char *const *texts, size_t count)
 
 void account_key_release(struct account_key *key)
 {
-	free_texts(key->send_as, key->send_as_count);
-	free_texts(key->networks, key->network_count);
+	account_texts_free(key->send_as, key->send_as_count);
+	account_texts_free(key->networks, key->network_count);
 	verifier_wipe(&key->verifier);
 	*key = (struct account_key){0};
 }
 
 void account_release(struct account *account)
 {
-	free_texts(account->send_as, account->send_as_count);
-	free_texts(account->groups, account->group_count);
+	account_texts_free(account->send_as, account->send_as_count);
+	account_texts_free(account->groups, account->group_count);
 	mem_free(account->name);
 	mem_free(account->source);
 	mem_free(account->hash);

@@ -79,6 +79,7 @@ struct account {
 void account_release(struct account *account); /* verifiers wiped; may be zero */
 void account_copy(const struct account *from, struct account *to_out);
 void account_key_release(struct account_key *key);
+void account_texts_free(char **texts, size_t count);
 /* What proves the password that the login means: the key's or the account's; NULL: nothing. */
 const struct verifier *account_verifier(const struct account *account);
 /*

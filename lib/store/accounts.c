@@ -6,7 +6,6 @@
 
 #include <openssl/crypto.h>
 
-#include "base/mem.h"
 #include "store/accounts_internal.h"
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -148,22 +147,9 @@ enum err accounts_largest(struct accounts *accounts, uint64_t *bytes_out)
 	return err;
 }
 
-enum err accounts_each_frozen(struct accounts *accounts, void (*fn)(void *arg, const char *name),
-			      void *arg)
+enum err accounts_frozen(struct accounts *accounts, char ***names_out, size_t *count_out)
 {
-	sqlite3_stmt *stmt = NULL;
-	enum err err = accounts_prepare(accounts, ACCOUNTS_FROZEN, &stmt);
-	char *name;
-
-	if (err != ERR_OK)
-		return err;
-	while ((err = accounts_row(accounts, stmt)) == ERR_OK) {
-		name = accounts_text(stmt, 0);
-		fn(arg, name);
-		mem_free(name);
-	}
-	accounts_done(stmt);
-	return err == ERR_EOF ? ERR_OK : err;
+	return accounts_read_texts(accounts, ACCOUNTS_FROZEN, 0, SIZE_MAX, names_out, count_out);
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */

@@ -50,9 +50,8 @@ enum err accounts_list(struct accounts *accounts, const char *after, size_t max,
 enum err accounts_count(struct accounts *accounts, uint64_t *count_out, uint64_t *enabled_out);
 /* The largest message_size of those that are enabled, and of their keys; 0: none has its own. */
 enum err accounts_largest(struct accounts *accounts, uint64_t *bytes_out);
-/* The names of those that are frozen. */
-enum err accounts_each_frozen(struct accounts *accounts, void (*fn)(void *arg, const char *name),
-			      void *arg);
+/* The names of those that are frozen, in order; freed by account_texts_free. */
+enum err accounts_frozen(struct accounts *accounts, char ***names_out, size_t *count_out);
 
 struct account_new {
 	const char *name;

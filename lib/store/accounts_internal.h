@@ -58,7 +58,8 @@ enum err accounts_number(struct accounts *accounts, enum accounts_statement numb
 			 int64_t *value_out);
 /* Ends the transaction: commits if all went well, else undoes it. */
 enum err accounts_end(struct accounts *accounts, enum err err);
-/* Texts that belong to a row of number id, in order: at most max of them. */
+/* Texts, in order, that belong to the row of number id if the statement asks for one: at most max.
+ */
 enum err accounts_read_texts(struct accounts *accounts, enum accounts_statement number, int64_t id,
 			     size_t max, char ***texts_out, size_t *count_out);
 enum err accounts_add_texts(struct accounts *accounts, enum accounts_statement number, int64_t id,

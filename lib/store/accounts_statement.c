@@ -175,16 +175,15 @@ enum err accounts_read_texts(struct accounts *accounts, enum accounts_statement 
 
 	if (err != ERR_OK)
 		return err;
-	(void)sqlite3_bind_int64(stmt, 1, id);
+	if (sqlite3_bind_parameter_count(stmt) > 0)
+		(void)sqlite3_bind_int64(stmt, 1, id);
 	while (count < max && (err = accounts_row(accounts, stmt)) == ERR_OK) {
 		texts = mem_resize(texts, (count + 1) * sizeof(char *));
 		texts[count++] = accounts_text(stmt, 0);
 	}
 	accounts_done(stmt);
 	if (err != ERR_OK && err != ERR_EOF) {
-		while (count > 0)
-			mem_free(texts[--count]);
-		mem_free(texts);
+		account_texts_free(texts, count);
 		return err;
 	}
 	*texts_out = texts;

@@ -28,14 +28,6 @@ struct frozen {
 	struct waiter *waiters;
 };
 
-static void free_names(char ***names, size_t *count)
-{
-	for (size_t i = 0; i < *count; i++)
-		mem_free((*names)[i]);
-	MEM_FREE(*names);
-	*count = 0;
-}
-
 struct frozen *frozen_new(struct auth *auth)
 {
 	struct frozen *frozen = mem_alloc(sizeof(*frozen));
@@ -52,8 +44,7 @@ static void end_wait(struct waiter *waiter, bool told, uint64_t held, uint64_t r
 	DL_DELETE(waiter->frozen->waiters, waiter);
 	timer_free(&waiter->timer);
 	mem_free(waiter);
-	if (done != NULL)
-		done(arg, told, held, released);
+	done(arg, told, held, released);
 }
 
 void frozen_free(struct frozen **frozen)
@@ -62,30 +53,15 @@ void frozen_free(struct frozen **frozen)
 		return;
 	while ((*frozen)->waiters != NULL)
 		end_wait((*frozen)->waiters, false, 0, 0);
-	free_names(&(*frozen)->names, &(*frozen)->count);
+	account_texts_free((*frozen)->names, (*frozen)->count);
 	MEM_FREE(*frozen);
 }
 
 /* ---- who is frozen -------------------------------------------------------------------------- */
 
-struct list {
-	char ***names;
-	size_t *count;
-};
-
-static void add_name(void *arg, const char *name)
-{
-	struct list *list = arg;
-
-	*list->names = mem_resize(*list->names, (*list->count + 1) * sizeof(char *));
-	(*list->names)[(*list->count)++] = mem_strdup(name);
-}
-
 enum err frozen_open(struct frozen *frozen, struct accounts *accounts)
 {
-	struct list list = {&frozen->names, &frozen->count};
-
-	return accounts_each_frozen(accounts, add_name, &list);
+	return accounts_frozen(accounts, &frozen->names, &frozen->count);
 }
 
 static void tell(struct frozen *frozen, uint16_t type, const void *message)
@@ -117,7 +93,7 @@ void frozen_set(struct frozen *frozen, char **names, size_t count, frozen_done_f
 {
 	struct waiter *waiter = mem_alloc(sizeof(*waiter));
 
-	free_names(&frozen->names, &frozen->count);
+	account_texts_free(frozen->names, frozen->count);
 	frozen->names = names;
 	frozen->count = count;
 	tell_all(frozen);

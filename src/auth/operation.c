@@ -110,9 +110,7 @@ void operation_free(struct operation **operation)
 		mem_free(args->send_as[i]);
 	for (size_t i = 0; i < args->network_count; i++)
 		mem_free(args->networks[i]);
-	for (size_t i = 0; i < (*operation)->frozen_count; i++)
-		mem_free((*operation)->frozen[i]);
-	mem_free((*operation)->frozen);
+	account_texts_free((*operation)->frozen, (*operation)->frozen_count);
 	secret_clear(&(*operation)->secret);
 	MEM_FREE(*operation);
 }

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "operation_internal.h"
 #include "store/account_volume.h"
 #include "words.h"
@@ -219,26 +218,17 @@ void operation_user_set(struct operation *operation, struct accounts *accounts, 
 
 /* ---- freezing ------------------------------------------------------------------------------- */
 
-static void add_frozen(void *arg, const char *name)
-{
-	struct operation *operation = arg;
-
-	operation->frozen =
-		mem_resize(operation->frozen, (operation->frozen_count + 1) * sizeof(char *));
-	operation->frozen[operation->frozen_count++] = mem_strdup(name);
-}
-
 static bool set_frozen(struct operation *operation, struct accounts *accounts, int64_t id,
 		       int64_t since, const char *why, int64_t now)
 {
-	if (accounts_set_frozen(accounts, id, since, why, now) != ERR_OK ||
-	    accounts_each_frozen(accounts, add_frozen, operation) != ERR_OK) {
-		operation_refuse(operation, "%s", accounts_why(accounts));
-		return false;
+	if (accounts_set_frozen(accounts, id, since, why, now) == ERR_OK) {
+		changed(operation, id, since != 0);
+		operation->has_frozen = accounts_frozen(accounts, &operation->frozen,
+							&operation->frozen_count) == ERR_OK;
 	}
-	operation->has_frozen = true;
-	changed(operation, id, since != 0);
-	return true;
+	if (!operation->has_frozen)
+		operation_refuse(operation, "%s", accounts_why(accounts));
+	return operation->has_frozen;
 }
 
 void operation_user_freeze(struct operation *operation, struct accounts *accounts, int64_t now)
