@@ -202,12 +202,12 @@ void operation_user_set(struct operation *operation, struct accounts *accounts, 
 		account_release(&account);
 		return;
 	}
+	changed(operation, account.id, true); /* even if only the first of several are done */
 	if (!change(operation, accounts, account.id, expires, &account.limits, now)) {
 		operation_refuse(operation, "%s", accounts_why(accounts));
 		account_release(&account);
 		return;
 	}
-	changed(operation, account.id, true);
 	(void)snprintf(name, sizeof(name), "%s", account.name);
 	account_release(&account);
 	if (accounts_find(accounts, name, operation->domain, &account) == ERR_OK) {
