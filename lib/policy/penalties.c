@@ -228,8 +228,7 @@ static enum penalties_answer judge(struct penalties *penalties, enum kind kind,
 		return PENALTIES_BLOCKED;
 	have = points(penalties, kind, entry, now);
 	if (have >= limit)
-		return PENALTIES_LATER; /* of strangers only: others are blocked when they are full
-					 */
+		return PENALTIES_LATER; /* strangers only: others are blocked when full */
 	return have + entry->under_way >= limit ? PENALTIES_WAIT : PENALTIES_GO;
 }
 

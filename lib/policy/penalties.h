@@ -4,17 +4,17 @@
  *
  * Only failures count. Each adds a point to its source, to the network around it (which may have
  * more of them), to the pair of source and account, and to what strangers did to the account;
- *points drain away with time. The same wrong password again for the same account from the same
- *source is a program with an old password and no guess: it adds nothing, unless it comes very
- *often.
+ * points drain away with time. The same wrong password again for the same account from the same
+ * source is a program with an old password and no guess: it adds nothing, unless it comes very
+ * often.
  *
  *	source, network, pair	full: blocked for a time that doubles with each block
  *	strangers of an account	full: those who never logged in to it wait; nobody is blocked
  *
  * Strangers lock nobody out: for an account that has logged in from a source before
- *(policy/known.h) only the pair of the two is looked at, and nothing that others did. Attempts
- *under way are counted as if they failed, so that no number of them at once is more than one after
- *the other; who would be beyond the limit only if they all failed waits for them.
+ * (policy/known.h) only the pair of the two is looked at, and nothing that others did. Attempts
+ * under way are counted as if they failed, so that no number of them at once is more than one after
+ * the other; who would be beyond the limit only if they all failed waits for them.
  *
  * Of bounded size: entries that have no points left go first, then those that were unused longest.
  */

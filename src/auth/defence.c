@@ -32,7 +32,6 @@ struct defence {
 	struct known *known;
 	struct anomaly *anomaly;
 	struct sightings *sightings;
-	struct strings never_block;
 	struct login *waiting; /* for their turn, in the order in which they came */
 	size_t waiting_count;
 	struct timer *turn;

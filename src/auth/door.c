@@ -6,12 +6,12 @@
 #include "auth.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/network.h"
 #include "config/config.h"
 #include "front.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
+#include "policy/source.h"
 
 enum {
 	/* Who waits for his turn, over all smtpd processes: below what one of them has room for
@@ -183,16 +183,6 @@ static struct guest *find(struct front *front, uint64_t id)
 	return guest;
 }
 
-/* What is no address ("local") is one source like any other. */
-static void read_source(struct slice client, unsigned char source_out[ADMISSION_SOURCE])
-{
-	struct network network;
-
-	memset(source_out, 0, ADMISSION_SOURCE);
-	if (network_read(slice_head(client, slice_find(client, '%')), &network) == ERR_OK)
-		memcpy(source_out, network.bytes, ADMISSION_SOURCE);
-}
-
 static struct guest *guest_new(struct front *front, uint64_t id)
 {
 	struct guest *guest = mem_alloc(sizeof(*guest));
@@ -222,7 +212,7 @@ enum err door_knock(struct front *front, const struct msg_knock *msg)
 {
 	struct door *door = front->auth->door;
 	int64_t now = loop_now(front->auth->loop);
-	unsigned char source[ADMISSION_SOURCE];
+	unsigned char source[SOURCE_BYTES] = {0};
 	struct admission_verdict verdict;
 	struct guest *guest;
 
@@ -232,7 +222,7 @@ enum err door_knock(struct front *front, const struct msg_knock *msg)
 		return ERR_DENIED;
 	if (HASH_COUNT(front->guests) >= door->guests_max)
 		return ERR_RANGE;
-	read_source(msg->client, source);
+	(void)source_read(msg->client, source); /* what is none ("local") is one like any other */
 	if (msg->inside) {
 		take_over(front, msg->id, source, now);
 		return ERR_OK;

@@ -27,7 +27,7 @@
  *
  * The subject is the login name (of GROUP_LIST a pattern, or "" for all), the secret the password;
  * generate "true" has one made, which the row "password" then tells. Booleans are "true" and
- *"false".
+ * "false".
  */
 #ifndef POSTERN_AUTH_OPERATION_H
 #define POSTERN_AUTH_OPERATION_H
@@ -82,7 +82,7 @@ struct operation {
 	bool end_sessions;
 	int64_t key;                /* only those of this key end; 0: all */
 	const char *end_reason;     /* for the log */
-	uint64_t accounts, enabled; /* of USER_STATUS */
+	uint64_t accounts, enabled; /* of STATUS; of a list, how many rows so far */
 	bool has_largest;           /* something was changed, and */
 	uint64_t largest;           /* this is what accounts_largest says now */
 	uint64_t without_scram;     /* as accounts_without_scram, with has_largest */

@@ -89,22 +89,15 @@ static bool read_limit(struct slice word, struct account_limits *limits)
 		     {"day", offsetof(struct account_limits, day)},
 		     {"new", offsetof(struct account_limits, strangers)}};
 	struct slice name;
-	int64_t value = 0;
+	uint64_t number = 0;
+	int64_t value;
 
-	if (!slice_split(&word, '=', &name) || word.len == 0)
+	if (!slice_split(&word, '=', &name))
 		return false;
-	if (slice_is(word, "none"))
-		value = ACCOUNT_NO_LIMIT;
-	else if (!slice_is(word, "default"))
-		for (size_t i = 0; i < word.len; i++) {
-			if (word.ptr[i] < '0' || word.ptr[i] > '9')
-				return false;
-			value = value * 10 + (word.ptr[i] - '0');
-			if (value > LIMIT_MAX)
-				return false;
-		}
-	if (value == 0 && !slice_is(word, "default"))
+	if (!slice_is(word, "none") && !slice_is(word, "default") &&
+	    (slice_number(word, LIMIT_MAX, &number) != ERR_OK || number == 0))
 		return false; /* to let nothing out, disable the account */
+	value = slice_is(word, "none") ? ACCOUNT_NO_LIMIT : (int64_t)number;
 	for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
 		if (slice_is(name, NAMES[i].name)) {
 			*(int64_t *)(void *)((char *)limits + NAMES[i].at) = value;

@@ -57,11 +57,11 @@ bool operation_pattern(struct operation *operation, const char *text,
 bool operation_password(struct operation *operation, const char *name,
 			char text_out[PASSWORD_GENERATED + 1], struct verifier *verifier_out);
 /* Of a secret that is no mere guess: name is for complaints. */
+bool operation_verifier(struct operation *operation, const char *name, struct slice secret,
+			struct verifier *verifier_out);
 /* The further verifiers that the configuration asks for; key 0: of the main password. */
 void operation_extras(struct operation *operation, struct accounts *accounts, int64_t account,
 		      int64_t key, struct slice secret);
-bool operation_verifier(struct operation *operation, const char *name, struct slice secret,
-			struct verifier *verifier_out);
 
 /* ---- the operations -------------------------------------------------------------------------- */
 
