@@ -269,8 +269,10 @@ static enum guess guess_of(struct entry *pair, uint64_t password, int64_t now)
 {
 	bool seen = false;
 
+	if (password == 0)
+		return NEW;
 	for (int i = 0; i < TAGS; i++)
-		seen |= password != 0 && pair->tags[i] == password;
+		seen |= pair->tags[i] == password;
 	if (!seen) {
 		pair->tags[pair->next_tag] = password;
 		pair->next_tag = (pair->next_tag + 1) % TAGS;
@@ -385,29 +387,25 @@ static uint32_t failed(struct penalties *penalties, const struct penalties_attem
 uint32_t penalties_end(struct penalties *penalties, struct penalties_attempt *attempt,
 		       enum penalties_outcome outcome, const char *reason, int64_t now)
 {
-	uint32_t delay = 0;
+	struct entry *entry;
 
 	if (!attempt->under_way)
 		return 0;
 	attempt->under_way = false;
 	if (penalties->rules.failures == 0)
 		return 0;
+	if (outcome == PENALTIES_SUCCEEDED && (entry = find(penalties, PAIR, attempt)) != NULL)
+		entry->rest_at = entry->repeats_rest_at = now;
 	for (int i = 0; i < KINDS; i++) {
-		struct entry *entry;
-
 		if (!has(attempt->kinds, (enum kind)i) ||
 		    (entry = find(penalties, (enum kind)i, attempt)) == NULL)
 			continue;
 		if (entry->under_way > 0) /* else it was forgotten meanwhile, and is another */
 			entry->under_way--;
-		if (outcome == PENALTIES_SUCCEEDED && i == PAIR)
-			entry->rest_at = entry->repeats_rest_at = now;
 		if (outcome != PENALTIES_FAILED && is_useless(entry, now))
 			forget(penalties, (enum kind)i, entry);
 	}
-	if (outcome == PENALTIES_FAILED)
-		delay = failed(penalties, attempt, reason, now);
-	return delay;
+	return outcome == PENALTIES_FAILED ? failed(penalties, attempt, reason, now) : 0;
 }
 
 /* ---- for the operator ------------------------------------------------------------------------ */

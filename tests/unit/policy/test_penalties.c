@@ -206,6 +206,12 @@ static void c11_the_same_wrong_password_is_no_guess(void **state)
 		now += 10000;
 	}
 	assert_int_equal(blocks, 0);
+	/* Logins that show no password make none of them forgotten. */
+	for (uint64_t i = 0; i < 6; i++)
+		(void)login(from("192.0.2.4", "alice", i == 0 || i == 5 ? 42 : 0),
+			    PENALTIES_FAILED);
+	assert_int_equal(guesses("192.0.2.4", "bob", FAILURES, 0), FAILURES - 3);
+	assert_int_equal(blocks, 1);
 	assert_int_equal(good("192.0.2.1", "bob", KNOWN_NEVER), PENALTIES_GO);
 }
 
@@ -330,6 +336,14 @@ static void an_exempt_source_is_never_blocked(void **state)
 	}
 	assert_int_equal(delay, PENALTIES_DELAY_MAX);
 	assert_int_equal(blocks, 0);
+	/* A good login forgives there, too. */
+	attempt = from("192.0.2.1", "alice", 7);
+	attempt.exempt = true;
+	assert_int_equal(login(attempt, PENALTIES_SUCCEEDED), PENALTIES_GO);
+	attempt = from("192.0.2.1", "alice", 2000);
+	attempt.exempt = true;
+	assert_int_equal(penalties_begin(penalties, &attempt, now), PENALTIES_GO);
+	assert_int_equal(penalties_end(penalties, &attempt, PENALTIES_FAILED, "x", now), 0);
 	attempt = from("192.0.2.1", "bob", 1);
 	attempt.exempt = true;
 	assert_int_equal(penalties_begin(penalties, &attempt, now), PENALTIES_GO);
