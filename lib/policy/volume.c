@@ -111,11 +111,19 @@ static size_t place_of(const struct volume *volume, uint64_t recipient)
 	return low;
 }
 
-static bool is_known(const struct volume *volume, uint64_t recipient)
+/* NULL: the account never wrote to it. */
+static struct volume_known *find_known(const struct volume *volume, uint64_t recipient)
 {
 	size_t at = place_of(volume, recipient);
 
-	return at < volume->known_count && volume->known[at].recipient == recipient;
+	return at < volume->known_count && volume->known[at].recipient == recipient
+		       ? &volume->known[at]
+		       : NULL;
+}
+
+static uint32_t day_of(uint32_t day)
+{
+	return day & ~(uint32_t)FRESH;
 }
 
 static void forget_oldest(struct volume *volume)
@@ -123,8 +131,7 @@ static void forget_oldest(struct volume *volume)
 	size_t oldest = 0;
 
 	for (size_t i = 1; i < volume->known_count; i++)
-		if ((volume->known[i].day & ~(uint32_t)FRESH) <
-		    (volume->known[oldest].day & ~(uint32_t)FRESH))
+		if (day_of(volume->known[i].day) < day_of(volume->known[oldest].day))
 			oldest = i;
 	volume->known_count--;
 	memmove(&volume->known[oldest], &volume->known[oldest + 1],
@@ -134,22 +141,22 @@ static void forget_oldest(struct volume *volume)
 /* day may carry FRESH. */
 static void remember(struct volume *volume, uint64_t recipient, uint32_t day)
 {
-	size_t at = place_of(volume, recipient);
+	struct volume_known *known = find_known(volume, recipient);
+	size_t at;
 
-	if (at < volume->known_count && volume->known[at].recipient == recipient) {
-		if ((volume->known[at].day & ~(uint32_t)FRESH) < (day & ~(uint32_t)FRESH))
-			volume->known[at].day = day;
+	if (known != NULL) {
+		if (day_of(known->day) < day_of(day))
+			known->day = day;
 		return;
 	}
-	if (volume->known_count == VOLUME_KNOWN_MAX) {
+	if (volume->known_count == VOLUME_KNOWN_MAX)
 		forget_oldest(volume);
-		at = place_of(volume, recipient);
-	}
 	if (volume->known_count == volume->known_room) {
 		volume->known_room = volume->known_room == 0 ? 16 : volume->known_room * 2;
 		volume->known =
 			mem_resize(volume->known, volume->known_room * sizeof(*volume->known));
 	}
+	at = place_of(volume, recipient);
 	memmove(&volume->known[at + 1], &volume->known[at],
 		(volume->known_count - at) * sizeof(*volume->known));
 	volume->known[at] = (struct volume_known){recipient, day};
@@ -169,7 +176,7 @@ static void refuse(struct volume_refusal *refusal, enum volume_limit limit, uint
 bool volume_take(struct volume *volume, const struct volume_limits *limits, uint32_t in_message,
 		 uint64_t recipient, int64_t now, struct volume_refusal *refusal_out)
 {
-	bool stranger = !is_known(volume, recipient);
+	bool stranger = find_known(volume, recipient) == NULL;
 	struct volume_sums sums;
 	struct slot *slot;
 
@@ -228,7 +235,7 @@ void volume_load_hour(struct volume *volume, const struct volume_hour *hour, int
 
 void volume_load_known(struct volume *volume, const struct volume_known *known)
 {
-	remember(volume, known->recipient, known->day & ~(uint32_t)FRESH);
+	remember(volume, known->recipient, day_of(known->day));
 }
 
 bool volume_unsaved(const struct volume *volume)
@@ -259,7 +266,7 @@ size_t volume_save_known(struct volume *volume, struct volume_known *known_out, 
 	for (size_t i = 0; i < volume->known_count && count < max; i++) {
 		if ((volume->known[i].day & FRESH) == 0)
 			continue;
-		volume->known[i].day &= ~(uint32_t)FRESH;
+		volume->known[i].day = day_of(volume->known[i].day);
 		known_out[count++] = volume->known[i];
 	}
 	return count;
@@ -274,9 +281,9 @@ void volume_not_saved(struct volume *volume, const struct volume_known *known, s
 {
 	volume->unsaved = true;
 	for (size_t i = 0; i < count; i++) {
-		size_t at = place_of(volume, known[i].recipient);
+		struct volume_known *again = find_known(volume, known[i].recipient);
 
-		if (at < volume->known_count && volume->known[at].recipient == known[i].recipient)
-			volume->known[at].day |= FRESH;
+		if (again != NULL)
+			again->day |= FRESH;
 	}
 }
