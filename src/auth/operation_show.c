@@ -262,25 +262,23 @@ void operation_user_test(struct operation *operation, struct accounts *accounts,
 	struct secret prepared = {0};
 	struct account account = {0};
 	struct account_login login;
-	char why[ACCOUNT_WHY];
+	char why[ACCOUNT_WHY] = "too long";
+	bool read;
 
 	if (operation->secret.len > 0)
 		(void)password_prepare(secret_value(&operation->secret), &prepared);
-	if (!operation->subject_too_long &&
-	    account_login_read(slice_str(operation->subject), secret_value(&prepared),
-			       operation->domain, &login, why) == ERR_OK &&
-	    is_elsewhere(operation, accounts, &login, &prepared, now))
+	read = !operation->subject_too_long &&
+	       account_login_read(slice_str(operation->subject), secret_value(&prepared),
+				  operation->domain, &login, why) == ERR_OK;
+	if (read && is_elsewhere(operation, accounts, &login, &prepared, now))
 		goto out;
 	if (strchr(operation->subject, '#') == NULL) { /* its complaints are the better ones */
 		if (!operation_find(operation, accounts, &account))
 			goto out;
 		account_release(&account);
 	}
-	if (operation->subject_too_long ||
-	    account_login_read(slice_str(operation->subject), secret_value(&prepared),
-			       operation->domain, &login, why) != ERR_OK)
-		operation_refuse(operation, "%s: %s", operation->subject,
-				 operation->subject_too_long ? "too long" : why);
+	if (!read)
+		operation_refuse(operation, "%s: %s", operation->subject, why);
 	else if (accounts_find_login(accounts, &login, operation->domain, &account) != ERR_OK)
 		operation_refuse(operation, "%s", accounts_why(accounts));
 	else
