@@ -132,6 +132,8 @@ def full():
     say("building as shipped")
     if not build(RELEASE, "-Dbuildtype=release"):
         return
+    say("unit tests that sanitizers are in the way of")
+    meson_tests(RELEASE, "--suite", "unsanitized")
     say("end to end, with sanitizers: real clients and servers")
     pytest("e2e-sanitized", SANITIZED, [ROOT / "tests/e2e"], 900)
     say("end to end, as shipped")
