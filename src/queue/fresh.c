@@ -60,12 +60,12 @@ void deliveries_fresh(struct deliveries *deliveries, struct queue_mail *mail)
 
 	if (queue_envelope_read(slice_of(mail->envelope, mail->envelope_len), &envelope) != ERR_OK)
 		return; /* it was just written; it would be set aside when it is read */
+	deadlines_note(deliveries_queue(deliveries)->deadlines,
+		       queue_envelope_deadline(&envelope, mail->arrived, mail->expires));
 	if (frozen_has(deliveries_queue(deliveries)->frozen, envelope.account))
 		return; /* it is looked for, and held */
 	if (envelope.count > sizeof(few) / sizeof(few[0]))
 		places = mem_array(envelope.count, sizeof(*places));
-	deadlines_note(deliveries_queue(deliveries)->deadlines,
-		       queue_envelope_deadline(&envelope, mail->arrived, mail->expires));
 	while (queue_envelope_next(&envelope.recipients, &recipient))
 		places[count++] = (struct place){recipient.destination, recipient.n};
 	if (count > 1)

@@ -138,6 +138,28 @@ static bool is_abandoned(const struct operation *operation)
 	return operation->desk->channel == NULL;
 }
 
+/* What was changed, and what was left as it is. */
+static void finish_change(const struct operation *operation)
+{
+	char scheduled[160] = "", frozen[160] = "";
+
+	log_note(LOG_INFO, "the operator: %llu recipients %s",
+		 (unsigned long long)operation->changed, done_text(operation->op));
+	if (operation->scheduled != 0)
+		snprintf(scheduled, sizeof(scheduled),
+			 "; %llu wait for the time that their sender set: \"postern queue "
+			 "release\" sends them now",
+			 (unsigned long long)operation->scheduled);
+	if (operation->frozen != 0)
+		snprintf(frozen, sizeof(frozen),
+			 "; %llu are held because their account is frozen: \"postern user "
+			 "thaw\" lets them go",
+			 (unsigned long long)operation->frozen);
+	answer(operation->desk, operation->id, true, "%llu recipient%s %s%s%s",
+	       (unsigned long long)operation->changed, operation->changed == 1 ? "" : "s",
+	       done_text(operation->op), scheduled, frozen);
+}
+
 static void finish(struct operation *operation)
 {
 	const struct view *view = &operation->view;
@@ -158,23 +180,7 @@ static void finish(struct operation *operation)
 		       "log says which",
 		       id);
 	} else if (changes(operation->op)) {
-		log_note(LOG_INFO, "the operator: %llu recipients %s",
-			 (unsigned long long)operation->changed, done_text(operation->op));
-		char later[160] = "";
-
-		if (operation->scheduled != 0)
-			snprintf(later, sizeof(later),
-				 "; %llu wait for the time that their sender set: \"postern queue "
-				 "release\" sends them now",
-				 (unsigned long long)operation->scheduled);
-		if (operation->frozen != 0)
-			snprintf(later, sizeof(later),
-				 "; %llu are held because their account is frozen: \"postern user "
-				 "thaw\" lets them go",
-				 (unsigned long long)operation->frozen);
-		answer(operation->desk, operation->id, true, "%llu recipient%s %s%s",
-		       (unsigned long long)operation->changed, operation->changed == 1 ? "" : "s",
-		       done_text(operation->op), later);
+		finish_change(operation);
 	} else if (operation->op == IPC_OP_QUEUE_SUMMARY) {
 		answer(operation->desk, operation->id, true,
 		       "%llu recipient%s at %llu destination%s", (unsigned long long)view->seen,
@@ -195,6 +201,14 @@ static void log_drop(const struct view_row *row)
 		  LOG_TEXT("bounce", "no"), LOG_TEXT("reason", "dropped by the operator"));
 }
 
+/* What was held before its time waits for that again. */
+static int64_t due_after_hold(const struct view_row *row, int64_t now)
+{
+	return row->row.state == QUEUE_HELD && row->row.attempts == 0 && row->release_at != 0
+		       ? row->release_at
+		       : now;
+}
+
 /* False: there is nothing to change about it. */
 static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 		      struct queue_change *change_out)
@@ -213,8 +227,8 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 		change.state = row->row.state;
 		break;
 	case IPC_OP_QUEUE_HOLD:
-		if (row->row.due ==
-		    QUEUE_HELD_DUE) /* what is held for another reason stays after it */
+		/* What is held for another reason stays after that. */
+		if (row->row.due == QUEUE_HELD_DUE)
 			return false;
 		change.due = QUEUE_HELD_DUE;
 		change.state = QUEUE_HELD;
@@ -223,9 +237,7 @@ static bool change_of(enum ipc_op op, const struct view_row *row, int64_t now,
 		if ((row->row.state != QUEUE_HELD && !row->scheduled) ||
 		    row->row.due == QUEUE_FROZEN_DUE) /* it would be held again at once */
 			return false;
-		/* What was held before its time waits for that again. */
-		if (row->row.state == QUEUE_HELD && row->row.attempts == 0 && row->release_at != 0)
-			change.due = row->release_at;
+		change.due = due_after_hold(row, now);
 		break;
 	default:
 		change.end = true;
@@ -243,9 +255,7 @@ static void freeze_or_thaw(const struct view_row *row, int64_t now, struct queue
 		.row = row->row,
 		.in_file = row->in_file,
 		.force = true,
-		.due = !thaw                  ? QUEUE_FROZEN_DUE
-		       : row->release_at != 0 ? row->release_at
-					      : now,
+		.due = thaw ? due_after_hold(row, now) : QUEUE_FROZEN_DUE,
 		.attempts = row->row.attempts,
 		.state = thaw ? QUEUE_WAITING : QUEUE_HELD,
 	};

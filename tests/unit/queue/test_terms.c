@@ -358,6 +358,95 @@ static void late_is_told_once(void **state)
 	assert_int_equal(world_in_queue(world), 2);
 }
 
+/* ---- frozen accounts --------------------------------------------------------------------- */
+static void expect_frozen(struct world *world, uint64_t held, uint64_t released)
+{
+	struct msg_frozen_done done;
+
+	end_expect(&world->auth, IPC_FROZEN_DONE, &done);
+	assert_int_equal(done.held, held);
+	assert_int_equal(done.released, released);
+}
+
+/* auth tells that alice is frozen, or that nobody is. */
+static void tell_frozen(struct world *world, bool alice)
+{
+	const struct msg_frozen frozen = {.account = SLICE_LIT("alice@example.org")};
+	const struct msg_frozen_end end = {.round = 1};
+
+	if (alice)
+		end_send(&world->auth, IPC_FROZEN, &frozen);
+	end_send(&world->auth, IPC_FROZEN_END, &end);
+}
+
+/* What comes while its account is frozen has its time all the same. */
+static void time_goes_on_while_frozen(void **state)
+{
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+
+	tell_frozen(world, true);
+	expect_frozen(world, 0, 0);
+	mail.deliver_by = os_wall_ms() + 2000;
+	mail.by_mode = QUEUE_BY_NOTIFY;
+	(void)ask(world, &mail, &plain, "slow@sink.example");
+	expect_frozen(world, 1, 0);
+	tell_frozen(world, false);
+	expect_frozen(world, 0, 1);
+	end_expect(&world->relay, IPC_DELIVER, &deliver); /* and it takes its time */
+	REPORT(world, "Action: delayed\r\n", "<slow@sink.example>");
+}
+
+/* Who was let go early, and was tried, goes on when its account is thawed. */
+static void thawed_goes_on_as_it_was(void **state)
+{
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+	struct msg_results_ack ack;
+	uint8_t status;
+	char text[1024];
+
+	mail.release_at = os_wall_ms() + 3600000;
+	(void)ask(world, &mail, &plain, "early@sink.example");
+	(void)world_op(world, IPC_OP_QUEUE_RELEASE, "", "all", "true", &status, text);
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	world_result(world, &deliver, IPC_DEFERRED, "later", false);
+	end_expect(&world->relay, IPC_RESULTS_ACK, &ack);
+	(void)ask(world, &mail, &plain, "waits@sink.example");
+	tell_frozen(world, true);
+	expect_frozen(world, 2, 0);
+	tell_frozen(world, false);
+	expect_frozen(world, 0, 2);
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	assert_int_equal(deliver.attempt, 2);
+	expect_nothing(world);
+}
+
+/* The operator hears of all that his release leaves where it is. */
+static void release_tells_what_stays(void **state)
+{
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	uint8_t status;
+	char text[1024];
+
+	mail.release_at = os_wall_ms() + 3600000;
+	(void)ask(world, &mail, &plain, "waits@sink.example");
+	(void)world_op(world, IPC_OP_QUEUE_HOLD, "", "all", "true", &status, text);
+	assert_string_equal(text, "1 recipient held");
+	tell_frozen(world, true);
+	expect_frozen(world, 0, 0);
+	mail.release_at = 0;
+	(void)ask(world, &mail, &plain, "bob@sink.example");
+	expect_frozen(world, 1, 0);
+	(void)world_op(world, IPC_OP_QUEUE_RELEASE, "", "all", "true", &status, text);
+	assert_int_equal(status, 0);
+	assert_true(has(slice_str(text), "1 recipient released; 1 wait for the time "));
+	assert_true(has(slice_str(text), "; 1 are held because their account is frozen: "));
+}
+
 /* ---- notices of delay -------------------------------------------------------------------- */
 static void delay_is_told_behind_a_dead_host(void **state)
 {
@@ -618,6 +707,9 @@ int main(int argc, char **argv)
 		T(late_at_many_is_told_once),
 		T(late_goes_back_after_a_restart),
 		T(late_is_told_once),
+		T(time_goes_on_while_frozen),
+		T(thawed_goes_on_as_it_was),
+		T(release_tells_what_stays),
 		T(delay_is_told_behind_a_dead_host),
 		T(urgent_overtakes),
 		T(etrn_tries_the_domain_now),
