@@ -48,11 +48,12 @@ size_t report_quoted_len(struct slice text)
 {
 	size_t len = 0;
 
-	for (size_t i = 0; i < text.len; i++) {
-		bool last = i + 1 == text.len || text.ptr[i + 1] == '\r';
-		char c = text.ptr[i];
-
-		len += is_plain(c, last) || c == '\r' || c == '\n' ? 1 : 3;
+	for (struct slice rest; text.len != 0; text = rest) {
+		rest = slice_skip(text, at_line_end(text) ? 2 : 1);
+		if (at_line_end(text))
+			len += 2;
+		else
+			len += is_plain(text.ptr[0], rest.len == 0 || at_line_end(rest)) ? 1 : 3;
 	}
 	/* A line is broken with three bytes at most before its end, and gets three. */
 	return len + len / (QUOTED_LINE_MAX - 3) * 3 + 3;

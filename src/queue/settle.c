@@ -11,7 +11,6 @@
 #include "ipc/channel.h"
 #include "os/log.h"
 #include "os/os.h"
-#include "os/worker.h"
 #include "policy/dispatch.h"
 #include "queue.h"
 #include "report.h"

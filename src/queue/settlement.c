@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settlement.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/mem.h"
 #include "delivery.h"
 #include "ended.h"
