@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/slice.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,6 +36,12 @@ static inline unsigned fuzz_byte(struct slice *rest)
 
 	*rest = slice_skip(*rest, 1);
 	return byte;
+}
+
+/* The same bytes in memory of their own, so that a read past their end is seen; mem_free. */
+static inline char *fuzz_copy(struct slice bytes)
+{
+	return mem_resize(mem_strndup(bytes.ptr, bytes.len), bytes.len);
 }
 
 #endif

@@ -29,12 +29,9 @@ static bool encode_text(struct slice text, struct buf *out)
 	return taken;
 }
 
-static struct slice edited(struct slice bytes, struct slice edits, char *copy)
+/* Returns what is left of len. */
+static size_t edit(char *bytes, size_t len, struct slice edits)
 {
-	size_t len = bytes.len;
-
-	for (size_t i = 0; i < len; i++)
-		copy[i] = bytes.ptr[i];
 	while (edits.len >= EDIT && len != 0) {
 		size_t low = fuzz_byte(&edits);
 		size_t at = (low | (size_t)fuzz_byte(&edits) << 8) % len;
@@ -42,15 +39,15 @@ static struct slice edited(struct slice bytes, struct slice edits, char *copy)
 		unsigned what = fuzz_byte(&edits);
 
 		if (how == 0)
-			copy[at] = (char)what;
+			bytes[at] = (char)what;
 		else if (how == 1)
-			copy[at] = (char)((unsigned char)copy[at] + what);
+			bytes[at] = (char)((unsigned char)bytes[at] + what);
 		else if (how == 2)
 			len = at;
 		else /* the same again, from elsewhere */
-			copy[at] = copy[(at + what) % len];
+			bytes[at] = bytes[(at + what) % len];
 	}
-	return slice_of(copy, len);
+	return len;
 }
 
 static void check(struct slice bytes)
@@ -80,17 +77,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice edits = slice_of(data, size), text, bytes;
 	struct buf encoded;
 	char *copy;
+	size_t len;
 
 	if (!slice_split(&edits, FUZZ_RECORD_END, &text))
 		return 0;
 	buf_init(&encoded, BYTES_MAX);
 	if (encode_text(text, &encoded)) {
-		copy = mem_alloc(buf_len(&encoded));
-		bytes = edited(buf_data(&encoded), edits, copy);
+		copy = fuzz_copy(buf_data(&encoded));
+		len = edit(copy, buf_len(&encoded), edits);
+		copy = mem_resize(copy, len);
+		bytes = slice_of(copy, len);
 		HOLDS(edits.len >= EDIT || slice_equal(bytes, buf_data(&encoded)));
-		/* Shrunk to its size, so that a read past the end is seen. */
-		copy = mem_resize(copy, bytes.len);
-		check(slice_of(copy, bytes.len));
+		check(bytes);
 		mem_free(copy);
 	}
 	buf_release(&encoded);

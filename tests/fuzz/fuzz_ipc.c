@@ -25,11 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint16_t type = (uint16_t)fuzz_byte(&rest);
 	union any *message = mem_alloc(sizeof(*message));
 	struct buf out;
-	char *copy;
+	char *copy = fuzz_copy(rest);
 
-	/* Of its own, so that a read past the end is seen. */
-	copy = mem_strndup(rest.len != 0 ? rest.ptr : "", rest.len);
-	copy = mem_resize(copy, rest.len);
 	payload = slice_of(copy, rest.len);
 	buf_init(&out, IPC_FRAME_MAX + 64);
 	HOLDS(ipc_type_name(type)[0] != '\0');

@@ -91,15 +91,12 @@ static void check_end(const struct exchange *exchange, enum exchange_result resu
 	}
 }
 
-/* Its own memory, so that a read past the end is seen. */
 static enum exchange_result step(struct exchange *exchange, bool has_token, struct slice token)
 {
 	struct slice challenge = SLICE_LIT("");
-	char *copy = mem_resize(NULL, token.len != 0 ? token.len : 1);
+	char *copy = fuzz_copy(token);
 	enum exchange_result result;
 
-	for (size_t i = 0; i < token.len; i++)
-		copy[i] = token.ptr[i];
 	result = exchange_step(exchange, has_token, slice_of(copy, token.len), &challenge);
 	mem_free(copy);
 	if (result == EXCHANGE_VERIFIER)

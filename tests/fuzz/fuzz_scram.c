@@ -200,13 +200,11 @@ static void check_reader(struct slice message)
 	buf_release(&again);
 }
 
-/* Byte for byte in memory of its own, so that a read past the end is seen. */
 static enum exchange_result step(struct talk *talk, struct slice token, struct slice *challenge)
 {
-	char *copy = mem_strndup(token.len != 0 ? token.ptr : "", token.len);
+	char *copy = fuzz_copy(token);
 	enum exchange_result result;
 
-	copy = mem_resize(copy, token.len);
 	check_reader(slice_of(copy, token.len));
 	result = exchange_step(talk->exchange, true, slice_of(copy, token.len), challenge);
 	mem_free(copy);
