@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """MIT's Kerberos server from Debian, with a realm of its own on a loopback port."""
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 from . import peers
-from .process import Process, free_ports, run, wait_for
+from .peer import Peer
+from .process import free_ports, run
 
 PACKAGES = ("krb5-kdc", "krb5-admin-server", "krb5-user")
 REALM = "EXAMPLE.ORG"
@@ -47,15 +45,12 @@ KDC = """\
 """
 
 
-class Kerberos:
+class Kerberos(Peer):
     """principals: name -> password, None for a key that is only in the keytab."""
 
     def __init__(self, principals, realm=REALM):
-        root = peers.root_folder("kerberos", PACKAGES)
-        self.root, self.realm, self.process = root, realm, None
-        (root / "peers").mkdir(exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="kerberos-", dir=root / "peers"))
-        self.inner = "/" + str(self.folder.relative_to(root))
+        super().__init__("kerberos", peers.root_folder("kerberos", PACKAGES))
+        self.realm = realm
         self.port = free_ports(1)[0]
         values = {"realm": realm, "port": self.port, "inner": self.inner}
         (self.folder / "krb5.conf").write_text(CONF.format(**values))
@@ -69,7 +64,7 @@ class Kerberos:
                 "KRB5_KDC_PROFILE": f"{self.inner}/kdc.conf", **more}
 
     def tool(self, *arguments, **options):
-        return run(["chroot", self.root, *arguments], check=True, env=self.environment(), **options)
+        return run(peers.inside(arguments, self.root), check=True, env=self.environment(), **options)
 
     def admin(self, command):
         done = self.tool("/usr/sbin/kadmin.local", "-r", self.realm, "-q", command)
@@ -95,11 +90,5 @@ class Kerberos:
 
     def start(self, name, password):
         """name, password: of somebody whose ticket shows that it runs."""
-        self.process = Process(["chroot", self.root, "/usr/sbin/krb5kdc", "-n", "-r", self.realm],
-                               self.folder / "log", env=self.environment())
-        wait_for(lambda: self._answers(name, password), lambda: f"a ticket; {self.process.log()}")
-        return self
-
-    def stop(self):
-        self.process.stop()
-        shutil.rmtree(self.folder)
+        return self.run(["/usr/sbin/krb5kdc", "-n", "-r", self.realm], lambda: self._answers(name, password), "a ticket",
+                        env=self.environment())

@@ -7,15 +7,19 @@ from .process import Process
 
 
 class Peer:
-    """What says how it is started (run) and stopped is the subclass's; use it with "with"."""
+    """What says how it is started (run) and stopped is the subclass's; use it with "with".
 
-    def __init__(self, name):
-        self.folder, self.inner = peers.new_folder(name)  # as seen from outside, and from the root
+    root: another than the one that most servers share.
+    """
+
+    def __init__(self, name, root=None):
+        self.root = root
+        self.folder, self.inner = peers.new_folder(name, root)  # as seen from outside, and from the root
         self.process = None
 
     def run(self, arguments, ready, what, **options):
         """Starts it in the root and waits until ready() says so."""
-        self.process = Process(peers.inside(arguments), self.folder / "process.log", **options)
+        self.process = Process(peers.inside(arguments, self.root), self.folder / "process.log", **options)
         self.process.wait_ready(ready, what)
         return self
 

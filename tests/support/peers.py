@@ -116,9 +116,9 @@ def root_folder(name="", packages=tuple(PACKAGES)):
     return root
 
 
-def new_folder(name):
+def new_folder(name, root=None):
     """A folder in the root for one server; (path seen from outside, path seen from inside)."""
-    root = root_folder()
+    root = root or root_folder()
     for number in range(100000):
         inside = f"/peers/{name}-{os.getpid()}-{number}"
         try:
@@ -129,9 +129,9 @@ def new_folder(name):
     raise Unavailable("too many folders")
 
 
-def inside(arguments):
+def inside(arguments, root=None):
     """The command line that runs these arguments in the root folder."""
-    return ["chroot", str(root_folder()), *map(str, arguments)]
+    return ["chroot", str(root or root_folder()), *map(str, arguments)]
 
 
 if __name__ == "__main__":
