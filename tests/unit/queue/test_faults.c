@@ -115,19 +115,26 @@ static void large_body_on_a_full_disk(void **state)
 	mem_free(bytes);
 }
 
-/* As long as the marks of a notice cannot be written it is not made once more. */
-static void late_is_told_once_on_a_full_disk(void **state)
+/* Mode N: told of in so many ms. */
+static uint64_t ask_notice(struct world *world, int64_t ms, const char *recipients)
 {
-	struct world *world = *state;
 	const struct rec_recipient each = {.orcpt = {"", 0}};
 	const struct rec_mail mail = {.sender = SLICE_LIT("alice@example.org"),
 				      .envid = {"", 0},
 				      .auth = {"", 0},
 				      .by_mode = QUEUE_BY_NOTIFY,
-				      .deliver_by = os_wall_ms() + 300};
+				      .deliver_by = os_wall_ms() + ms};
+
+	return world_ask(world, 1, &mail, &each, recipients, world_small);
+}
+
+/* As long as the marks of a notice cannot be written it is not made once more. */
+static void late_is_told_once_on_a_full_disk(void **state)
+{
+	struct world *world = *state;
 	struct msg_deliver deliver;
 	unsigned reports = 0;
-	uint64_t key = world_ask(world, 1, &mail, &each, "b@one.example", world_small);
+	uint64_t key = ask_notice(world, 300, "b@one.example");
 
 	assert_int_equal(world_verdict(world, key), IPC_STORED);
 	end_expect(&world->relay, IPC_DELIVER, &deliver); /* and it takes its time */
@@ -142,6 +149,33 @@ static void late_is_told_once_on_a_full_disk(void **state)
 		world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 	}
 	assert_int_equal(reports, 1);
+}
+
+/* Who has the message is not told of as waiting, also while that is not on disk yet. */
+static void late_leaves_out_who_has_it(void **state)
+{
+	struct world *world = *state;
+	struct msg_deliver deliver;
+	uint64_t key = ask_notice(world, 1000, "waits@one.example has@two.example");
+
+	assert_int_equal(world_verdict(world, key), IPC_STORED);
+	fault->write_error = ENOSPC;
+	world->taken = IPC_TAKEN_FINAL; /* which nobody asked to hear of */
+	for (int i = 0; i < 2; i++) {
+		end_expect(&world->relay, IPC_DELIVER, &deliver);
+		if (slice_is(deliver.destination, "two.example"))
+			world_result(world, &deliver, IPC_DELIVERED, "ok", false);
+	}
+	usleep(2500000);
+	assert_true(fault->count > 0);
+	fault->write_error = 0;
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	assert_int_equal(deliver.mail.sender.len, 0);
+	assert_true(slice_search(deliver.body, SLICE_LIT("<waits@one.example>")) <
+		    deliver.body.len);
+	assert_int_equal(slice_search(deliver.body, SLICE_LIT("has@two.example")),
+			 deliver.body.len);
+	world_result(world, &deliver, IPC_DELIVERED, "ok", false);
 }
 
 static void count_one(void *arg, const char *name)
@@ -196,6 +230,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(large_body_on_a_full_disk, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(late_is_told_once_on_a_full_disk, setup,
 						world_teardown),
+		cmocka_unit_test_setup_teardown(late_leaves_out_who_has_it, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(refused_large_body_leaves_no_file, setup,
 						world_teardown),
 	};

@@ -358,6 +358,35 @@ static void late_is_told_once(void **state)
 	assert_int_equal(world_in_queue(world), 2);
 }
 
+/* What relay has of mode R is over when relay says so; others are told of at their time. */
+static void late_holds_up_nobody(void **state)
+{
+	enum { MESSAGES = 5, RECIPIENTS = 1000, NAME = 20 };
+	struct world *world = *state;
+	struct rec_mail mail = terms();
+	struct msg_deliver deliver;
+	char *recipients = mem_alloc(RECIPIENTS * NAME);
+
+	mail.deliver_by = os_wall_ms() + 3000;
+	mail.by_mode = QUEUE_BY_RETURN;
+	for (int i = 0; i < MESSAGES; i++) { /* more than are looked at together */
+		for (int j = 0, used = 0; j < RECIPIENTS; j++)
+			used += snprintf(recipients + used, NAME, "%sr%d@d%d.example",
+					 j != 0 ? " " : "", j, i);
+		(void)ask(world, &mail, &plain, recipients);
+		end_expect(&world->relay, IPC_DELIVER, &deliver);
+		assert_int_equal(deliver.recipients.count, RECIPIENTS);
+	}
+	mail.deliver_by++;
+	mail.by_mode = QUEUE_BY_NOTIFY;
+	(void)ask(world, &mail, &plain, "slow@sink.example");
+	end_expect(&world->relay, IPC_DELIVER, &deliver);
+	REPORT(world, "Action: delayed\r\n", "<slow@sink.example>");
+	assert_true(os_wall_ms() >= mail.deliver_by);
+	expect_nothing(world);
+	mem_free(recipients);
+}
+
 /* ---- frozen accounts --------------------------------------------------------------------- */
 static void expect_frozen(struct world *world, uint64_t held, uint64_t released)
 {
@@ -707,6 +736,7 @@ int main(int argc, char **argv)
 		T(late_at_many_is_told_once),
 		T(late_goes_back_after_a_restart),
 		T(late_is_told_once),
+		T(late_holds_up_nobody),
 		T(time_goes_on_while_frozen),
 		T(thawed_goes_on_as_it_was),
 		T(release_tells_what_stays),
