@@ -99,7 +99,10 @@ static int compare(const void *a, const void *b)
 	return first->n < second->n ? -1 : first->n > second->n;
 }
 
-/* Those that ended or moved since they were found: whether they wait long is for the next walk. */
+/*
+ * Without those that ended or moved since they were found, whether they wait long is for the next
+ * walk; one that moved ahead of the walk was found twice, and is there once.
+ */
 static void look_again(struct delays *delays)
 {
 	struct queue_reader *reader = delays->queue->views;
@@ -147,22 +150,20 @@ static struct queue_mail *mail_of(const struct delays *delays, uint64_t key)
 	return NULL;
 }
 
-/* All rows of one message in one report; one that moved while the walk went on was found twice. */
+/* All rows of one message in one report. */
 static void tell_message(struct delays *delays, size_t first, size_t end)
 {
 	struct queue_mail *mail = mail_of(delays, delays->found[first].item.row.key);
 	struct notice_item *items = mem_array(end - first, sizeof(*items));
-	size_t count = 0;
 	uint8_t bits = 0;
 
 	for (size_t i = first; i < end; i++) {
-		if (count == 0 || items[count - 1].row.n != delays->found[i].item.row.n)
-			items[count++] = delays->found[i].item;
+		items[i - first] = delays->found[i].item;
 		bits |= delays->found[i].bits;
 	}
 	if (mail != NULL)
-		notice_send(delays->queue, mail, items, count, bits, REPORT_SAID, delays->ended,
-			    &delays->open);
+		notice_send(delays->queue, mail, items, end - first, bits, REPORT_SAID,
+			    delays->ended, &delays->open);
 	mem_free(items);
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "message/report.h"
+#include "message/report_private.h"
 
 static struct report_recipient recipients[600];
 
@@ -316,6 +317,40 @@ static void h3_quoted_within_bounds(void **state)
 	buf_release(&out);
 }
 
+/* The length that is reckoned with is enough for any bytes, and no line is longer than 76. */
+static void h3_quoted_length_holds(void **state)
+{
+	static const char *const pieces[] = {"a",  "\xc3\xbc",         "\r\n", "\r", "\n", " ", "=",
+					     "\t", "many plain words "};
+	enum { PIECES = sizeof(pieces) / sizeof(pieces[0]), ROUNDS = 400 };
+	struct buf text, out;
+	uint32_t chance = 1;
+
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct report_writer writer = {.out = &out};
+		struct slice rest, line;
+
+		buf_init(&text, 1 << 16);
+		buf_init(&out, 1 << 20);
+		for (unsigned i = 0; i < round; i++) {
+			chance = chance * 1664525 + 1013904223;
+			/* Of one kind in the first rounds, then of ever more. */
+			(void)buf_append_str(
+				&text,
+				pieces[(round + (chance >> 16) % (1 + round / 40)) % PIECES]);
+		}
+		report_put_quoted(&writer, buf_data(&text));
+		assert_int_equal(writer.err, ERR_OK);
+		assert_true(buf_len(&out) <= report_quoted_len(buf_data(&text)));
+		rest = buf_data(&out);
+		while (slice_split(&rest, '\n', &line))
+			assert_true(line.len <= 76 + 1); /* and CR */
+		buf_release(&text);
+		buf_release(&out);
+	}
+}
+
 static void actions_have_their_status(void **state)
 {
 	struct report report = example();
@@ -378,6 +413,7 @@ int main(void)
 		cmocka_unit_test(utf8_is_told_in_utf8),
 		cmocka_unit_test(utf8_to_a_plain_mailbox),
 		cmocka_unit_test(h3_quoted_within_bounds),
+		cmocka_unit_test(h3_quoted_length_holds),
 		cmocka_unit_test(actions_have_their_status),
 		cmocka_unit_test(h3_whole_within_bounds),
 	};

@@ -92,6 +92,52 @@ static void grants_rule(void **state)
 	assert_int_equal(world_verdict(world, key), IPC_NO_GRANT);
 }
 
+/* What came to nothing is not counted, also if auth had been told of it before. */
+static void given_up_is_not_counted(void **state)
+{
+	struct world *world = *state;
+	const struct rec_recipient bob = {.address = SLICE_LIT("b@one.example"),
+					  .orcpt = SLICE_LIT("")};
+	const struct rec_recipient eve = {
+		.n = 1, .address = SLICE_LIT("e@one.example"), .orcpt = SLICE_LIT("")};
+	const struct msg_submit_abort abort = {.key = world->key++};
+	unsigned char random[MSGID_RANDOM];
+	struct ipc_list_builder list;
+	struct msg_grant_used used;
+	uint64_t key;
+
+	world_grant(world, 2, NULL, NULL, 10);
+	world_random(abort.key, random);
+	ipc_list_begin(&list, 1000);
+	assert_int_equal(ipc_list_add(&list, IPC_REC_recipient, &bob), ERR_OK);
+	assert_int_equal(ipc_list_add(&list, IPC_REC_recipient, &eve), ERR_OK);
+	const struct msg_submit_open open = {
+		.submission = {.key = abort.key,
+			       .random = slice_of(random, MSGID_RANDOM),
+			       .grant = 2,
+			       .log_id = SLICE_LIT("session1"),
+			       .mail = {.sender = SLICE_LIT("alice@example.org"),
+					.envid = SLICE_LIT(""),
+					.auth = SLICE_LIT("")},
+			       .recipients = ipc_list_view(&list)}};
+
+	end_send(&world->smtpd, IPC_SUBMIT_OPEN, &open);
+	end_expect(&world->auth, IPC_GRANT_USED, &used);
+	assert_int_equal(used.recipients, 2);
+	assert_int_equal(used.recipients_left, 8);
+	end_send(&world->smtpd, IPC_SUBMIT_ABORT, &abort);
+	end_expect(&world->auth, IPC_GRANT_USED, &used);
+	assert_int_equal(used.recipients, 0);
+	assert_int_equal(used.recipients_left, 10);
+	key = world_submit(world, 2, "alice@example.org", "a@x.example b@x.example c@x.example",
+			   world_small);
+	assert_int_equal(world_verdict(world, key), IPC_STORED);
+	end_expect(&world->auth, IPC_GRANT_USED, &used);
+	assert_int_equal(used.recipients, 1);
+	assert_int_equal(used.recipients_left, 7);
+	ipc_list_release(&list);
+}
+
 static void keys_of_others_are_refused(void **state)
 {
 	struct world *world = *state;
@@ -530,6 +576,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(grouped_by_destination, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(grants_rule, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(given_up_is_not_counted, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(keys_of_others_are_refused, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(temporary_failure_is_retried, world_setup,
