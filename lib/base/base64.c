@@ -75,3 +75,29 @@ enum err base64_decode(struct slice text, struct buf *out)
 		buf_truncate(out, before);
 	return err;
 }
+
+enum err base64url_decode(struct slice text, struct buf *out)
+{
+	size_t before = buf_len(out);
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < text.len && err == ERR_OK; i += 4) {
+		struct slice group = slice_head(slice_skip(text, i), 4);
+		char four[4];
+
+		for (size_t n = 0; n < group.len; n++) {
+			char c = group.ptr[n];
+
+			/* The two that differ; those of the other alphabet are none here. */
+			four[n] = c;
+			if (c == '-' || c == '_')
+				four[n] = c == '-' ? '+' : '/';
+			else if (c == '+' || c == '/')
+				four[n] = '=';
+		}
+		err = decode_group(slice_of(four, group.len), out);
+	}
+	if (err != ERR_OK)
+		buf_truncate(out, before);
+	return err;
+}

@@ -13,5 +13,10 @@ enum err base64_encode(struct slice data, struct buf *out);
  * ERR_SYNTAX. ERR_FULL. On error nothing is appended.
  */
 enum err base64_decode(struct slice text, struct buf *out);
+/*
+ * The alphabet for URLs and file names (RFC 4648 section 5), as RFC 7515 section 2 has it: padding is
+ * ERR_SYNTAX, else as above.
+ */
+enum err base64url_decode(struct slice text, struct buf *out);
 
 #endif

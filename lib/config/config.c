@@ -38,6 +38,7 @@ void config_free(struct config **config)
 	mem_free(c->certificates);
 	mem_free(c->backends);
 	places_free(&c->places);
+	mem_free(c->tokens);
 	MEM_FREE(*config);
 }
 

@@ -153,6 +153,16 @@ struct config_auth {
 	uint32_t freeze_recipients; /* within an hour, from new networks; 0: never */
 };
 
+struct config_token { /* an issuer of bearer tokens */
+	char *name;
+	char *issuer;
+	struct strings audience;
+	char *jwks_file;
+	char *user_claim;
+	struct strings accounts; /* patterns; none: see settings.def */
+	char *scope;             /* NULL: any */
+};
+
 struct config_certificate {
 	char *name;        /* for messages; which client gets it hangs on the names within */
 	char *certificate; /* as in struct config_tls */
@@ -197,6 +207,8 @@ struct config {
 	size_t relay_count;
 	struct config_route *routes; /* in order; the first match wins */
 	size_t route_count;
+	struct config_token *tokens;
+	size_t token_count;
 	struct config_certificate *certificates; /* beside that of tls */
 	size_t certificate_count;
 	struct config_backend *backends; /* in the order in which they are asked */

@@ -60,6 +60,7 @@ enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 #define ARRAY_certificate                                                                          \
 	offsetof(struct config, certificates), offsetof(struct config, certificate_count)
 #define ARRAY_backend offsetof(struct config, backends), offsetof(struct config, backend_count)
+#define ARRAY_token   offsetof(struct config, tokens), offsetof(struct config, token_count)
 #define ARRAY_route   offsetof(struct config, routes), offsetof(struct config, route_count)
 #define TITLED        true
 #define SINGLE        false

@@ -37,6 +37,7 @@ enum setting_type {
 	SET_RESOLVERS,
 	SET_NETWORKS,
 	SET_MECHANISMS,
+	SET_TEXTS,
 };
 
 struct setting {

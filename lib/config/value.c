@@ -38,10 +38,11 @@ static enum err complain(enum err err, char *why, const char *format, ...)
 static const char *const mechanisms[] = {"PLAIN",         "LOGIN",
 					 "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
 					 "SCRAM-SHA-1",   "SCRAM-SHA-1-PLUS",
-					 "EXTERNAL",      "GSSAPI"};
+					 "EXTERNAL",      "GSSAPI",
+					 "OAUTHBEARER",   "XOAUTH2"};
 #define MECHANISMS_TEXT                                                                            \
 	"PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, SCRAM-SHA-1, SCRAM-SHA-1-PLUS, "         \
-	"EXTERNAL, GSSAPI"
+	"EXTERNAL, GSSAPI, OAUTHBEARER, XOAUTH2"
 
 const char *config_mechanism(struct slice name)
 {
@@ -73,6 +74,7 @@ static const char *type_form(enum setting_type type)
 		[SET_RESOLVERS] = "an address such as 127.0.0.1 or 127.0.0.1@5353",
 		[SET_NETWORKS] = "a network such as 192.0.2.0/24 or 2001:db8::/32, or an address",
 		[SET_MECHANISMS] = ("one of " MECHANISMS_TEXT),
+		[SET_TEXTS] = "a text, or a list of them",
 	};
 
 	return forms[type];

@@ -351,6 +351,49 @@ static void verify_backends(struct verifier *verifier)
 			 CONFIG_BACKENDS_MAX);
 }
 
+static bool names_bearer(const struct strings *mechanisms)
+{
+	for (size_t i = 0; i < mechanisms->count; i++)
+		if (slice_is_nocase(slice_str(mechanisms->items[i]), "OAUTHBEARER") ||
+		    slice_is_nocase(slice_str(mechanisms->items[i]), "XOAUTH2"))
+			return true;
+	return false;
+}
+
+static void verify_no_bearer(struct verifier *verifier)
+{
+	static const char text[] =
+		"mechanisms: tokens are of no use without a token section, which "
+		"says whose they are; take OAUTHBEARER and XOAUTH2 out, or add one";
+	const struct config *config = verifier->config;
+
+	if (names_bearer(&config->auth.mechanisms))
+		complain(verifier, (struct spot){"auth", 0, "mechanisms"}, "auth: %s", text);
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (names_bearer(&config->listens[i].mechanisms))
+			complain(verifier, (struct spot){"listen", i, "mechanisms"},
+				 "listen \"%s\": %s", config->listens[i].name, text);
+}
+
+static void verify_tokens(struct verifier *verifier)
+{
+	const struct config *config = verifier->config;
+
+	if (config->token_count == 0)
+		verify_no_bearer(verifier);
+	for (size_t i = 0; i < config->token_count; i++) {
+		verify_readable(verifier, (struct spot){"token", i, "jwks_file"},
+				config->tokens[i].jwks_file, "");
+		for (size_t n = 0; n < i; n++)
+			if (strcmp(config->tokens[i].issuer, config->tokens[n].issuer) == 0)
+				complain(verifier, (struct spot){"token", i, "issuer"},
+					 "token \"%s\": token \"%s\" has the same issuer; one "
+					 "section "
+					 "tells all of it",
+					 config->tokens[i].name, config->tokens[n].name);
+	}
+}
+
 static bool hostname_is_public(const char *name)
 {
 	static const char *const local[] = {"localhost", "localdomain", "local",
@@ -435,6 +478,7 @@ enum err config_verify(const struct config *config, struct buf *errors)
 	verify_relays(&verifier);
 	verify_auth(&verifier);
 	verify_backends(&verifier);
+	verify_tokens(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);
 	return verifier.bad ? ERR_SYNTAX : ERR_OK;

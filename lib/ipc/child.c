@@ -38,7 +38,7 @@ enum { ROOT_CAN_BE_EMPTY = false };
 enum { ROOT_CAN_BE_EMPTY = true };
 #endif
 
-/* A LISTENER, IDENTITY, AUTHORITIES or SECRET that waits for its PREPARE. */
+/* A LISTENER, IDENTITY, AUTHORITIES, SECRET or FILE that waits for its PREPARE. */
 struct kept {
 	struct kept *next;
 	uint16_t type;
@@ -153,6 +153,7 @@ static enum err hand_over(struct child *child, struct kept *kept, char *why)
 	struct msg_identity identity;
 	struct msg_authorities authorities;
 	struct msg_secret secret;
+	struct msg_file file;
 	enum err err;
 
 	if (kept->type == IPC_IDENTITY) {
@@ -167,6 +168,10 @@ static enum err hand_over(struct child *child, struct kept *kept, char *why)
 		err = ipc_decode(IPC_SECRET, payload, &secret);
 		if (err == ERR_OK)
 			child->role->secret(child, &secret);
+	} else if (kept->type == IPC_FILE) {
+		err = ipc_decode(IPC_FILE, payload, &file);
+		if (err == ERR_OK)
+			err = child->role->file(child, &file, why);
 	} else {
 		err = ipc_decode(IPC_LISTENER, payload, &listener);
 		if (err == ERR_OK) {
@@ -451,6 +456,8 @@ static enum err on_master(void *arg, struct channel *channel, uint16_t type, str
 		return role->authorities != NULL ? keep(child, type, payload, -1) : ERR_SYNTAX;
 	case IPC_SECRET:
 		return role->secret != NULL ? keep(child, type, payload, -1) : ERR_SYNTAX;
+	case IPC_FILE:
+		return role->file != NULL ? keep(child, type, payload, -1) : ERR_SYNTAX;
 	case IPC_PREPARE:
 		return on_prepare(child, payload);
 	case IPC_COMMIT:

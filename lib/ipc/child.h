@@ -4,10 +4,11 @@
  * and calls child_main, which talks to master on descriptor 3, takes configurations in two
  * steps, hands over channels to peers, and ends the process on SHUTDOWN or when master is gone.
  *
- * Life: HELLO to master; then come LISTENER, IDENTITY, AUTHORITIES and SECRET messages, which are kept, and
+ * Life: HELLO to master; then come LISTENER, IDENTITY, AUTHORITIES, SECRET and FILE messages, which are
+ * kept, and
  * PREPARE. For the first configuration child calls start, drops privileges (as root: user
  * user_prefix + name), closes the sandbox, calls open, hands over what was kept (listener,
- * identity, secret) and answers PREPARED; on COMMIT it calls commit. For later ones: prepare,
+ * identity, secret, file) and answers PREPARED; on COMMIT it calls commit. For later ones: prepare,
  * what was kept, PREPARED; then commit or rollback. PEERs come after the first COMMIT, and again
  * whenever a peer was started anew.
  */
@@ -64,6 +65,7 @@ struct child_role {
 	enum err (*identity)(struct child *child, const struct msg_identity *msg, char *why);
 	enum err (*authorities)(struct child *child, const struct msg_authorities *msg, char *why);
 	void (*secret)(struct child *child, const struct msg_secret *msg);
+	enum err (*file)(struct child *child, const struct msg_file *msg, char *why);
 	enum err (*message)(struct child *child, uint16_t type, struct slice payload, int fd);
 	/* Finish within the time, then call child_exit. */
 	void (*shutdown)(struct child *child, uint32_t within_ms);

@@ -118,9 +118,9 @@ bool ipc_type_descriptor(uint16_t type)
 
 bool ipc_type_secret(uint16_t type)
 {
-	return type == IPC_IDENTITY || type == IPC_SECRET || type == IPC_AUTH_START ||
-	       type == IPC_AUTH_TOKEN || type == IPC_CHECK || type == IPC_OP ||
-	       type == IPC_OP_ROW; /* a password that was made for an account */
+	return type == IPC_IDENTITY || type == IPC_SECRET || type == IPC_FILE ||
+	       type == IPC_AUTH_START || type == IPC_AUTH_TOKEN || type == IPC_CHECK ||
+	       type == IPC_OP || type == IPC_OP_ROW; /* a password that was made for an account */
 }
 
 const char *ipc_role_name(enum ipc_role role)

@@ -8,6 +8,7 @@
  *	             login_grant.c how it ends
  *	mechanism.c  the SASL exchange, without I/O; its mechanisms are sasl_*.c
  *	offer.c      which mechanisms are offered to whom
+ *	tokens.c     bearer tokens: keys of issuers, and what they say; login_token.c what follows
  *	verify.c     names and passwords against the store, on threads
  *	backends.c   names and passwords that others know, through processes of their own
  *	defence.c    who has failed too often; sightings.c keeps from where accounts log in
@@ -45,6 +46,7 @@ struct loop;
 struct mechanisms;
 struct proven;
 struct rows;
+struct tokens;
 struct usage;
 struct verify;
 struct volumes;
@@ -70,6 +72,7 @@ struct auth {
 	struct verify *verify;
 	struct backends *backends;
 	struct rows *rows;
+	struct tokens *tokens;
 	struct proven *proven;
 	struct defence *defence;
 	struct door *door;

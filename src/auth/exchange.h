@@ -22,6 +22,11 @@ struct exchange_kind {
 	enum exchange_result (*verifier)(struct exchange *exchange, const struct verifier *verifier,
 					 struct slice *challenge_out);
 	void (*end)(struct exchange *exchange); /* frees and wipes state */
+	/* Of those that end in EXCHANGE_TOKEN: as exchange_token and the next two. */
+	struct slice (*token)(const struct exchange *exchange);
+	struct slice (*deny)(struct exchange *exchange, const char *scope, const char *issuer,
+			     const char *why);
+	bool (*is_denied)(const struct exchange *exchange);
 };
 
 struct exchange {
@@ -43,7 +48,7 @@ struct exchange {
 
 extern const struct exchange_kind EXCHANGE_PLAIN, EXCHANGE_LOGIN, EXCHANGE_SCRAM_SHA_256,
 	EXCHANGE_SCRAM_SHA_256_PLUS, EXCHANGE_SCRAM_SHA_1, EXCHANGE_SCRAM_SHA_1_PLUS,
-	EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI;
+	EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI, EXCHANGE_OAUTHBEARER, EXCHANGE_XOAUTH2;
 
 /* GNU SASL's one callback: notes that a PLAIN message was complete. */
 int exchange_plain_callback(Gsasl *gsasl, Gsasl_session *session, Gsasl_property property);

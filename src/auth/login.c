@@ -45,6 +45,9 @@ static void step(struct login *login, bool has_token, struct slice token)
 	case EXCHANGE_PROVEN:
 		login_proven(login);
 		break;
+	case EXCHANGE_TOKEN:
+		login_check_token(login);
+		break;
 	case EXCHANGE_REFUSED:
 		/* A proof against the verifier of nobody is never right. */
 		login_fail(login, &LOGIN_INVALID,
@@ -178,7 +181,10 @@ enum err login_cancel(struct front *front, const struct msg_auth_cancel *msg)
 	/* Who leaves before he hears whether it was right has tried it all the same. */
 	if (login->state == LOGIN_VERIFYING && login->question == LOGIN_PASSWORD)
 		(void)defence_failed(login, "client-left");
-	login_free(login);
+	if (exchange_is_denied(login->exchange))
+		login_abandoned(login);
+	else
+		login_free(login);
 	return ERR_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "front.h"
 #include "grants.h"
 #include "mechanism.h"
+#include "os/log.h"
 #include "os/os.h"
 #include "senders.h"
 #include "usage.h"
@@ -81,6 +82,18 @@ void login_fail(struct login *login, const struct login_refusal *refusal, const 
 		login_refuse_now(login, refusal, reason);
 }
 
+void login_abandoned(struct login *login)
+{
+	login->front->auth->counts.failures++;
+	(void)defence_failed(login, exchange_why(login->exchange));
+	log_event(LOG_INFO, "login-failed", LOG_TEXT("client", login->client),
+		  LOG_SLICE_IF("account", exchange_name(login->exchange)),
+		  LOG_TEXT("mech", exchange_mechanism(login->exchange)),
+		  LOG_TEXT("reason", exchange_why(login->exchange)),
+		  LOG_TEXT("text", "the client left before the reply"));
+	login_free(login);
+}
+
 /* ---- granting ------------------------------------------------------------------------------- */
 
 static void on_granted(struct grant *grant, void *arg)
@@ -114,7 +127,7 @@ void login_succeed(struct login *login, const struct account *account)
 {
 	struct auth *auth = login->front->auth;
 	const char *domain = config_domain(auth_config(auth));
-	const char *bar = account_barred(account, slice_str(login->client), os_wall_ms());
+	const char *bar = login_barred(login, account);
 	enum err err;
 
 	if (bar != NULL) {

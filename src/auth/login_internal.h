@@ -32,6 +32,7 @@ enum login_question {
 	LOGIN_VERIFIER, /* the mechanism needs it */
 	LOGIN_ACCOUNT,  /* the client is proven to be; is there such an account, as it was? */
 	LOGIN_VOUCHED,  /* a back end says so; what account is that? */
+	LOGIN_TOKEN,    /* a token says so; what account is that? */
 };
 
 struct login {
@@ -51,7 +52,8 @@ struct login {
 	bool known;         /* there is such an account, and */
 	struct account row; /* it was this when changes was as above */
 	struct ticket ticket;
-	struct grant *grant; /* that queue has not acknowledged yet */
+	char token_section[64 + 1]; /* whose token it was; empty: none was good */
+	struct grant *grant;        /* that queue has not acknowledged yet */
 	char client[LOGIN_CLIENT_MAX + 1];
 	struct account_login who; /* as the client calls itself, canonical */
 	/* Once it is proven: */
@@ -86,6 +88,12 @@ void login_refuse(struct front *front, uint64_t session, const struct login_refu
 /* Says so at once, and frees it; no penalty follows. */
 void login_refuse_now(struct login *login, const struct login_refusal *refusal, const char *reason);
 
+/* The client was told that it is refused, and left before the reply: counts and is logged alike. */
+void login_abandoned(struct login *login);
+
+/* Why this account does not get in, though it is who it says; NULL: it does. */
+const char *login_barred(const struct login *login, const struct account *account);
+
 /* The exchange has brought a name and a password: ends in login_fail or login_succeed. */
 void login_verify(struct login *login);
 /* It has brought a name and needs the verifier: goes on with a challenge, or login_fail. */
@@ -96,6 +104,14 @@ void login_proven(struct login *login);
 /* The client has answered that. */
 void login_confirm(struct login *login);
 void login_challenge(struct login *login, struct slice challenge);
+
+/*
+ * The exchange has brought a bearer token: ends in login_fail, login_succeed, or a dialogue first.
+ * login_look_up_token reads the account of login->who, and login_judge_token takes what it found.
+ */
+void login_check_token(struct login *login);
+void login_look_up_token(struct login *login);
+void login_judge_token(struct login *login, const struct verify_job *job);
 
 /*
  * The store does not know the password: asks the back end that the account has, or, if source is

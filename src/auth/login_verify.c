@@ -44,8 +44,7 @@ static void submit(struct login *login, struct verify_job *job)
 	login->job = job;
 }
 
-/* Why this account does not get in, though it is who it says; NULL: it does. */
-static const char *barred(const struct login *login, const struct account *account)
+const char *login_barred(const struct login *login, const struct account *account)
 {
 	return account_barred(account, slice_str(login->client), os_wall_ms());
 }
@@ -82,7 +81,7 @@ static void let_in(struct login *login, const struct account *account, uint64_t 
 	char credential[ACCOUNT_CREDENTIAL_MAX + 1];
 	struct auth *auth = login->front->auth;
 
-	if (barred(login, account) == NULL) {
+	if (login_barred(login, account) == NULL) {
 		account_login_print(&login->who, credential);
 		rows_put(auth->rows, credential, account);
 		if (remembered > 0)
@@ -159,6 +158,8 @@ static void judge(struct login *login, const struct verify_job *job)
 		take_verifier(login, job);
 	else if (login->question == LOGIN_VOUCHED)
 		judge_vouched(login, job);
+	else if (login->question == LOGIN_TOKEN)
+		login_judge_token(login, job);
 	else
 		judge_account(login, job);
 }
@@ -194,7 +195,7 @@ static bool is_proven(struct login *login, const struct account **account_out)
 	/* Whom the account bars takes the long way, so that nobody learns that he was right. */
 	if (auth_config(auth)->auth.cache == 0 ||
 	    (account = rows_find(auth->rows, credential)) == NULL ||
-	    barred(login, account) != NULL ||
+	    login_barred(login, account) != NULL ||
 	    !proven_knows(auth->proven, account, exchange_password(login->exchange),
 			  loop_now(auth->loop)))
 		return false;
@@ -257,6 +258,11 @@ void login_vouched(struct login *login, const char *backend)
 	submit(login, job);
 }
 
+void login_look_up_token(struct login *login)
+{
+	submit(login, new_job(login, LOGIN_TOKEN));
+}
+
 /* Never from rows: that an answer comes sooner would tell which accounts are in use. */
 static void look_up(struct login *login)
 {
@@ -287,8 +293,8 @@ void login_proven(struct login *login)
 
 	if (login->looked_up && !login->known) /* cannot be: its keys are nobody's */
 		login_fail(login, &LOGIN_INVALID, login->nobody);
-	else if (login->looked_up && barred(login, &login->row) != NULL)
-		login_fail(login, &LOGIN_INVALID, barred(login, &login->row));
+	else if (login->looked_up && login_barred(login, &login->row) != NULL)
+		login_fail(login, &LOGIN_INVALID, login_barred(login, &login->row));
 	else if (exchange_last(login->exchange, &last)) {
 		login->state = LOGIN_LAST;
 		login_challenge(login, last);

@@ -25,6 +25,7 @@
 #include "os/sandbox.h"
 #include "proven.h"
 #include "rows.h"
+#include "tokens.h"
 #include "usage.h"
 #include "verify.h"
 #include "volumes.h"
@@ -85,6 +86,7 @@ static void free_auth(struct auth *auth)
 	grants_free(&auth->grants);
 	defence_free(&auth->defence);
 	door_free(&auth->door);
+	tokens_free(&auth->tokens);
 	rows_free(&auth->rows);
 	proven_free(&auth->proven);
 	mechanisms_free(&auth->mechanisms);
@@ -134,6 +136,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->workers = config->auth.workers;
 	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
+	auth->tokens = tokens_new();
 	auth->door = door_new(auth);
 	auth->backends = backends_new(auth);
 	auth->defence = defence_new(auth);
@@ -196,6 +199,7 @@ static void commit(struct child *child, const struct config *config)
 	door_configure(auth->door, config);
 	backends_configure(auth->backends, config);
 	defence_configure(auth->defence, config);
+	tokens_commit(auth->tokens, config);
 	/* What a name means hangs on the domain. */
 	auth->changes++;
 	rows_clear(auth->rows);
@@ -212,7 +216,16 @@ static void commit(struct child *child, const struct config *config)
 
 static void rollback(struct child *child)
 {
-	(void)child;
+	struct auth *auth = child_data(child);
+
+	tokens_rollback(auth->tokens);
+}
+
+static enum err file(struct child *child, const struct msg_file *msg, char *why)
+{
+	struct auth *auth = child_data(child);
+
+	return tokens_file(auth->tokens, msg, why);
 }
 
 static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32_t incarnation,
@@ -256,6 +269,7 @@ int main(int argc, char **argv)
 		.prepare = prepare,
 		.commit = commit,
 		.rollback = rollback,
+		.file = file,
 		.peer = peer,
 		.sandbox = set_sandbox,
 		.shutdown = shut_down,

@@ -18,6 +18,7 @@ static const struct exchange_kind *const KINDS[] = {
 	&EXCHANGE_SCRAM_SHA_256, &EXCHANGE_SCRAM_SHA_256_PLUS,
 	&EXCHANGE_SCRAM_SHA_1,   &EXCHANGE_SCRAM_SHA_1_PLUS,
 	&EXCHANGE_EXTERNAL,      &EXCHANGE_GSSAPI,
+	&EXCHANGE_OAUTHBEARER,   &EXCHANGE_XOAUTH2,
 };
 
 /* ---- what may come in at all ---------------------------------------------------------------- */
@@ -186,6 +187,25 @@ bool exchange_last(const struct exchange *exchange, struct slice *challenge_out)
 	if (exchange->has_last)
 		*challenge_out = buf_data(&exchange->challenge);
 	return exchange->has_last;
+}
+
+struct slice exchange_token(const struct exchange *exchange)
+{
+	return exchange->kind->token != NULL ? exchange->kind->token(exchange) : SLICE_LIT("");
+}
+
+struct slice exchange_deny(struct exchange *exchange, const char *scope, const char *issuer,
+			   const char *why)
+{
+	if (exchange->kind->deny != NULL)
+		return exchange->kind->deny(exchange, scope, issuer, why);
+	(void)exchange_refuse(exchange, why);
+	return SLICE_LIT("");
+}
+
+bool exchange_is_denied(const struct exchange *exchange)
+{
+	return exchange->kind->is_denied != NULL && exchange->kind->is_denied(exchange);
 }
 
 const char *exchange_mechanism(const struct exchange *exchange)

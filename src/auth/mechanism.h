@@ -15,6 +15,8 @@
  * sasl_gssapi.c: GSSAPI (RFC 4752) by MIT Kerberos itself; GNU SASL would go through a library that
  * loads others by a file in /etc when a client comes.
  *
+ * sasl_bearer.c: OAUTHBEARER (RFC 7628) and XOAUTH2, ours.
+ *
  * What holds NUL, CR, LF, other controls or no UTF-8 is refused here, before any back end sees
  * it (C1). Each AUTH command has an exchange of its own (C4).
  */
@@ -51,6 +53,7 @@ enum exchange_result {
 	EXCHANGE_PASSWORD,  /* name and password are there, to be verified */
 	EXCHANGE_VERIFIER,  /* the name is there: exchange_give_verifier goes on */
 	EXCHANGE_PROVEN,    /* the client is who exchange_name says; see exchange_last */
+	EXCHANGE_TOKEN,     /* a bearer token is there, to be checked */
 	EXCHANGE_REFUSED,   /* 535; exchange_why says why */
 };
 
@@ -79,6 +82,14 @@ enum exchange_result exchange_give_verifier(struct exchange *exchange,
  * answer with nothing (RFC 4954 4). false: nothing.
  */
 bool exchange_last(const struct exchange *exchange, struct slice *challenge_out);
+struct slice exchange_token(const struct exchange *exchange); /* after EXCHANGE_TOKEN */
+/*
+ * The token is not good: the challenge that says so to the client, whose answer, whatever it is,
+ * ends in EXCHANGE_REFUSED for why (static). scope, issuer: what a good one would have, or NULL.
+ */
+struct slice exchange_deny(struct exchange *exchange, const char *scope, const char *issuer,
+			   const char *why);
+bool exchange_is_denied(const struct exchange *exchange);
 const char *exchange_mechanism(const struct exchange *exchange);
 /* What the client called itself, as far as it did; for the log too, so never the password. */
 struct slice exchange_name(const struct exchange *exchange);

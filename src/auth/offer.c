@@ -15,8 +15,8 @@ enum { OFFER_LIST_MAX = 1024 * 1024 };
  * The order is for clients that take the first they know, and for old devices that look for
  * "AUTH PLAIN" or "AUTH LOGIN" in the text: clients that know SCRAM look for it anywhere.
  */
-static const char *const DEFAULT[] = {"PLAIN",    "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
-				      "EXTERNAL", "GSSAPI"};
+static const char *const DEFAULT[] = {"PLAIN",    "LOGIN",  "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+				      "EXTERNAL", "GSSAPI", "OAUTHBEARER",   "XOAUTH2"};
 
 static bool is_plus(struct slice mechanism)
 {
@@ -55,6 +55,9 @@ static bool is_possible(const struct auth *auth, const struct config_listen *lis
 		return listen->client_ca != NULL && (traits & IPC_TRAIT_CERTIFICATE) != 0;
 	if (slice_is(mechanism, "GSSAPI"))
 		return auth->kerberos != NULL;
+	/* Of no use where no issuer of tokens is named. */
+	if (slice_is(mechanism, "OAUTHBEARER") || slice_is(mechanism, "XOAUTH2"))
+		return auth_config(auth)->token_count > 0;
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "config/parse.h"
+#include "graph.h"
 #include "listeners.h"
 #include "os/log.h"
 
@@ -15,6 +16,7 @@ enum {
 	CERTIFICATE_MAX = 256 * 1024, /* as IDENTITY takes */
 	KEY_MAX = 64 * 1024,
 	PASSWORD_MAX = 1024,
+	NAMED_FILE_MAX = 256 * 1024, /* as FILE takes */
 	EXPLAIN_MAX = 1024,
 };
 
@@ -95,6 +97,9 @@ void generation_free(struct generation **generation_in)
 	for (size_t i = 0; i < generation->password_count; i++)
 		secret_clear(&generation->passwords[i].value);
 	mem_free(generation->passwords);
+	for (size_t i = 0; i < generation->named_file_count; i++)
+		secret_clear(&generation->named_files[i].value);
+	mem_free(generation->named_files);
 	mem_free(generation->sources);
 	config_free(&generation->config);
 	mem_free(generation);
@@ -331,6 +336,41 @@ static enum err read_authorities(struct generation *generation, struct buf *erro
 	return err;
 }
 
+static enum err read_named(struct generation *generation, const struct config_token *token,
+			   struct buf *errors)
+{
+	struct named_file *file = &generation->named_files[generation->named_file_count];
+	char what[256];
+	enum err err;
+
+	*file = (struct named_file){.section = "token",
+				    .title = token->name,
+				    .setting = "jwks_file",
+				    .gets = GETS_TOKEN_KEYS};
+	snprintf(what, sizeof(what), "token \"%s\": %s", token->name, file->setting);
+	err = read_source(generation, what, token->jwks_file, NAMED_FILE_MAX, &file->value, errors);
+	if (err == ERR_OK)
+		generation->named_file_count++;
+	return err;
+}
+
+/* What is in them is looked at by those who get them. */
+static enum err read_named_files(struct generation *generation, struct buf *errors)
+{
+	const struct config *config = generation->config;
+	enum err err = ERR_OK;
+
+	generation->named_files =
+		mem_array(config->token_count + 1, sizeof(*generation->named_files));
+	for (size_t i = 0; i < config->token_count; i++) {
+		enum err one = read_named(generation, &config->tokens[i], errors);
+
+		if (err == ERR_OK)
+			err = one;
+	}
+	return err;
+}
+
 enum err generation_fill(struct generation *generation, const struct generation *before,
 			 struct buf *errors)
 {
@@ -338,12 +378,15 @@ enum err generation_fill(struct generation *generation, const struct generation 
 	enum err identity = read_identities(generation, errors);
 	enum err authorities = read_authorities(generation, errors);
 	enum err passwords = read_passwords(generation, errors);
+	enum err named = read_named_files(generation, errors);
 
 	if (listeners != ERR_OK)
 		return listeners;
 	if (identity != ERR_OK)
 		return identity;
-	return authorities != ERR_OK ? authorities : passwords;
+	if (authorities != ERR_OK)
+		return authorities;
+	return passwords != ERR_OK ? passwords : named;
 }
 
 bool generation_files_changed(const struct generation *generation)

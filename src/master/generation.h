@@ -26,6 +26,12 @@ struct password {
 	struct secret value;
 };
 
+struct named_file { /* what is in a file that a setting of a titled section names */
+	const char *section, *title, *setting;
+	int gets; /* for which processes: enum graph_gets */
+	struct secret value;
+};
+
 struct identity {
 	const struct identity_files *files;
 	struct secret certificate, key; /* PEM; key empty: it is in certificate */
@@ -54,6 +60,8 @@ struct generation {
 	size_t authorities_count;
 	struct password *passwords;
 	size_t password_count;
+	struct named_file *named_files;
+	size_t named_file_count;
 	struct source *sources;
 	size_t source_count;
 };

@@ -10,7 +10,7 @@
  */
 const struct graph_node graph_nodes[] = {
 	{"queue", IPC_QUEUE, COUNT_ONE, 0, STOP_LAST},
-	{"auth", IPC_AUTH, COUNT_ONE, 0, STOP_LAST},
+	{"auth", IPC_AUTH, COUNT_ONE, GETS_TOKEN_KEYS, STOP_LAST},
 	{"backend", IPC_BACKEND, COUNT_BACKENDS, 0, STOP_LAST},
 	{"control", IPC_CONTROL, COUNT_ONE, GETS_CONTROL, STOP_LAST},
 	{"relay", IPC_RELAY, COUNT_ONE, GETS_SECRETS, STOP_FIRST},

@@ -13,6 +13,7 @@ enum graph_gets {
 	GETS_IDENTITY = 1 << 1,
 	GETS_SECRETS = 1 << 2,
 	GETS_CONTROL = 1 << 3, /* the control socket, as a listener */
+	GETS_TOKEN_KEYS = 1 << 4, /* public keys of issuers, as FILE messages */
 };
 
 /* When a process is told to stop; the next step begins when all of the one before are gone. */

@@ -165,6 +165,15 @@ static void send_secrets(struct process *process, const struct generation *gener
 
 		(void)channel_send(process->channel, IPC_AUTHORITIES, &msg);
 	}
+	for (size_t i = 0; i < generation->named_file_count; i++) {
+		const struct named_file *file = &generation->named_files[i];
+		struct msg_file msg = {generation->number, slice_str(file->section),
+				       slice_str(file->title), slice_str(file->setting),
+				       secret_value(&file->value)};
+
+		if (process->node->gets & file->gets)
+			(void)channel_send(process->channel, IPC_FILE, &msg);
+	}
 	if (!(process->node->gets & GETS_SECRETS))
 		return;
 	for (size_t i = 0; i < generation->password_count; i++) {

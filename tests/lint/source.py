@@ -45,6 +45,7 @@ SECRET_PLACES = ("src/auth/", "lib/store/verifier", "lib/store/password", "lib/s
 LAYERS = {
     "base": set(),
     "smtp": {"base"}, "message": {"base", "smtp"}, "policy": {"base", "smtp", "config"}, "config": {"base", "smtp"},
+    "token": {"base"},
     "os": {"base", "smtp", "message", "policy", "config"},
     "ipc": {"base", "config", "os"},
     "tls": {"base", "config", "os"},

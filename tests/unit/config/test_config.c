@@ -102,6 +102,8 @@ static const char full[] =
 	"delivery { family = ipv4 port = 2525 resolvers = { 127.0.0.1@5353, ::1 } allow_private = "
 	"yes }\n"
 	"auth { cache = 0 iterations = 4096 }\n"
+	"token \"staff\" { issuer = \"https://idp.example/r\" audience = { postern, \"a b\" }\n"
+	"  jwks_file = \"/s\" accounts = \"*@example.org\" scope = \"mail.send\" }\n"
 	"log { format = json target = journal }\n"
 	"user_prefix = \"\"\n";
 
@@ -314,6 +316,8 @@ static void each_type_names_its_form(void **state)
 		 "or capture:/folder"},
 		{"relay \"x\" { host = a.example }",
 		 "host is \"a.example\"; expected a host and port such as smtp.isp.example:587"},
+		{"token \"x\" { issuer = a }",
+		 "token \"x\" has no audience; it takes a text, or a list of them"},
 		{"domain = \"a\\x01\"",
 		 "domain has a character that cannot be in it (a control character, or no UTF-8)"},
 		{"log { format = \"two",

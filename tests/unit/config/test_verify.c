@@ -52,6 +52,26 @@ static void verified(const char *text, const char *expected)
 #define PLAIN                                                                                      \
 	"hostname = mail.example.org listen \"x\" { address = \"*:2525\" tls = none auth = off } "
 
+#define TOKEN "token \"t\" { issuer = i audience = a jwks_file = \"/dev/null\" }"
+
+static void verify_tells_of_tokens(void **state)
+{
+	(void)state;
+	verified(PLAIN TOKEN, "");
+	verified(PLAIN TOKEN "\nauth { mechanisms = xoauth2 }", "");
+	verified(PLAIN "\nauth { mechanisms = { PLAIN, xoauth2 } }",
+		 "postern.conf:2: auth: mechanisms: tokens are of no use without a token section, "
+		 "which says whose they are; take OAUTHBEARER and XOAUTH2 out, or add one\n");
+	verified(PLAIN TOKEN "\ntoken \"u\" { audience = b jwks_file = \"/nowhere/k\"\n"
+			     "issuer = j }",
+		 "postern.conf:2: token \"u\": jwks_file: /nowhere/k: No such file or "
+		 "directory\n");
+	verified(PLAIN TOKEN "\ntoken \"u\" { audience = b jwks_file = \"/dev/null\"\n"
+			     "issuer = i }",
+		 "postern.conf:3: token \"u\": token \"t\" has the same issuer; one section tells "
+		 "all of it\n");
+}
+
 static void verify_tells_what_does_not_fit(void **state)
 {
 	(void)state;
@@ -225,6 +245,7 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verify_tells_of_tokens),
 		cmocka_unit_test(verify_tells_what_does_not_fit),
 		cmocka_unit_test(each_fault_names_its_line),
 		cmocka_unit_test(faults_of_included_files),
