@@ -73,23 +73,60 @@ static void explain_connect(const char *socket, enum err err, struct backend_ans
 	}
 }
 
-static bool says(const char *answer, size_t len, const char *word)
+/* OK or NO, alone or before a blank and words, which are the rest. */
+static bool says(struct slice answer, const char *word, struct slice *words_out)
 {
-	return len >= 2 && answer[0] == word[0] && answer[1] == word[1] &&
-	       (len == 2 || answer[2] == ' ' || answer[2] == '\0' || answer[2] == '\n');
+	struct slice rest = slice_skip(answer, 2);
+
+	*words_out = slice_skip(rest, 1);
+	return slice_is(slice_head(answer, 2), word) &&
+	       (rest.len == 0 || slice_has_byte(SLICE_LIT(" \0\n"), rest.ptr[0]));
 }
 
-static void judge(const char *text, size_t len, struct backend_answer *answer)
+/* It says no to everybody when it cannot ask those whom it would have to ask. */
+static bool is_its_own_fault(struct slice words)
 {
-	if (says(text, len, "OK"))
+	static const char *const faults[] = {
+		"PAM start error",
+		"saslauthd internal error",
+		"internal mechanism failure",
+		"Username lookup failure",
+		"Username shadow lookup failure",
+		"Insufficient permission",
+		"[ALERT]",
+	};
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (slice_starts(words, faults[i]))
+			return true;
+	return false;
+}
+
+static void judge(struct slice text, struct backend_answer *answer)
+{
+	struct slice words;
+	char said[128];
+
+	if (says(text, "OK", &words)) {
 		backend_say(answer, IPC_CHECK_YES, "saslauthd: password correct");
-	else if (says(text, len, "NO"))
-		backend_say(answer, IPC_CHECK_NO,
-			    "saslauthd: no such user, or password wrong (it does not tell which)");
-	else
+	} else if (!says(text, "NO", &words)) {
 		backend_say(answer, IPC_CHECK_UNAVAILABLE,
 			    "saslauthd gave an answer that is neither OK nor NO; is something else "
 			    "behind that socket?");
+	} else if (words.len == 0) {
+		backend_say(answer, IPC_CHECK_NO,
+			    "saslauthd: no such user, or password wrong (it does not tell which)");
+	} else {
+		words = slice_head(words, sizeof(said) - 1);
+		for (size_t i = 0; i < words.len; i++)
+			said[i] = ascii_is_print(words.ptr[i]) ? words.ptr[i] : '?';
+		said[words.len] = '\0';
+		backend_say(answer, is_its_own_fault(words) ? IPC_CHECK_UNAVAILABLE : IPC_CHECK_NO,
+			    is_its_own_fault(words)
+				    ? "saslauthd cannot tell: \"%s\"; its own log says more"
+				    : "saslauthd says no: \"%s\"",
+			    said);
+	}
 }
 
 static enum err exchange(int fd, struct slice request, int64_t until, char answer[ANSWER_MAX],
@@ -130,7 +167,7 @@ void saslauthd_check(const char *socket, const char *service, const char *realm,
 	} else {
 		err = exchange(fd, buf_data(&request), question->until, text, &len);
 		if (err == ERR_OK)
-			judge(text, len, answer);
+			judge(slice_of(text, len), answer);
 		else
 			backend_say(answer, IPC_CHECK_UNAVAILABLE,
 				    err == ERR_TIMEOUT

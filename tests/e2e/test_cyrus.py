@@ -85,6 +85,22 @@ def test_saslpasswd2_takes_effect_at_once(world):
     assert login(world.server, "erin", "another one of erin") == 535
 
 
+def test_saslauthd_that_asks_pam(unpacked):
+    """The modules decide; when PAM itself cannot be used saslauthd says no to all, and postern 454."""
+    users = {"carol": "password of carol", "bob": "password of bob"}
+    saslauthd = Saslauthd(users, mechanism="pam", pam="auth required pam_unix.so\naccount required pam_unix.so\n")
+    server = Postern(conf=CONF + f'backend "campus" {{{{ type = "saslauthd"  socket = "{saslauthd.socket}" }}}}')
+    with saslauthd, server:
+        assert login(server, "carol", "password of carol") == 235
+        assert login(server, "carol", "password of bob") == login(server, "nobody-has-this", "x") == 535
+        assert 'saslauthd says no: "PAM auth error"' in words(server, "carol", "wrong")
+        for name in ["smtp", "other"]:
+            os.unlink(saslauthd.etc / "pam.d" / name)
+        assert login(server, "carol", "password of carol") == login(server, "bob", "password of bob") == 454
+        assert 'saslauthd cannot tell: "PAM start error"' in words(server, "bob", "password of bob")
+        assert login(server, "alice", PASSWORD) == 235
+
+
 # ---- the usual troubles: each in one sentence that says what to do -------------------------------
 
 def test_sasldb_in_another_realm(world):

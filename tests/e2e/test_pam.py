@@ -5,7 +5,9 @@ import smtplib
 import stat
 
 import pytest
-from support.postern import CONF, PASSWORD, Postern
+from support.cyrus import hashed
+from support.postern import CONF, PASSWORD, PROCESSES, Postern
+from support.root import CONF_OF_ROOT, RootPostern, need
 
 BACKEND = 'backend "unix" {{ type = "pam"  config_path = "{folder}/pam.d"  timeout = 2s }}\n'
 # pam_exec gives the password to a program, which says yes, no, or nothing for long.
@@ -76,3 +78,25 @@ def test_services_that_cannot_be_used(server):
     finally:
         service(server, *kept)
     assert login(server, "carol", "open") == 235
+
+
+def test_shadow_through_its_group():
+    """pam_unix with the least that it needs: a user of its own, who is in the group shadow."""
+    need()
+    backend = BACKEND.replace("timeout = 2s", 'group = "shadow"')
+    server = RootPostern([f"postern-{name}" for name in [*PROCESSES, "backend"]],
+                         shadow={"carol": hashed("password of carol"), "dave": "!" + hashed("password of dave")},
+                         conf=CONF_OF_ROOT + backend)
+    (server.folder / "pam.d").mkdir()
+    service(server, "auth required pam_unix.so", "account required pam_unix.so")
+    with server:
+        assert login(server, "carol", "password of carol") == 235
+        assert login(server, "carol", "password of dave") == 535
+        assert login(server, "dave", "password of dave") == 535
+        assert login(server, "root", "") == 535
+        # Without the group nobody's password can be read, and nobody's is wrong.
+        server.conf.write_text(server.conf.read_text().replace('group = "shadow"', ""))
+        server.command("reload", check=True)
+        assert login(server, "carol", "password of carol") == 454
+        assert 'group = "shadow" in the backend section' in server.command(
+            "user", "test", "carol", input="password of carol\n").stdout

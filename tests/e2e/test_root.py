@@ -5,48 +5,20 @@ The users are in a passwd file that only this server sees (a mount namespace): t
 """
 import os
 import socket
-import subprocess
 
 import pytest
 from support import mail, postern
-from support.postern import CONF, PROCESSES, Postern
-from support.process import Process, name_of, run
+from support.postern import PROCESSES
+from support.process import answers, name_of
+from support.root import CONF_OF_ROOT, RootPostern, need
 
 USERS = ["postern-smtpd", "postern-auth", "postern-queue", "postern-relay", "postern-control"]
-INSIDE = "mount --make-rprivate / && mount --bind {passwd} /etc/passwd && mount --bind {group} /etc/group && exec \"$@\""
-
-
-class RootPostern(Postern):
-    """Every command of it sees the users."""
-
-    def inside(self):
-        return ["unshare", "--mount", "sh", "-c",
-                INSIDE.format(passwd=self.folder / "passwd", group=self.folder / "group"), "sh"]
-
-    def command(self, *arguments, **options):
-        return run([*self.inside(), postern.PROGRAM, "-c", self.conf, *arguments], **options)
-
-    def spawn(self):
-        self.process = Process([*self.inside(), postern.PROGRAM, "serve", "-c", self.conf], self.folder / "log")
-        return self
 
 
 @pytest.fixture(scope="module")
 def server():
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no mount namespaces here")
-    server = RootPostern(as_root=True, accounts=(), conf=CONF.replace('user_prefix = ""\n', ""),
-                         routes='route "all" {{ via = "capture:{folder}/capture" }}')
-    for name in ["passwd", "group"]:
-        with open(f"/etc/{name}", encoding="utf-8") as file:
-            text = file.read()
-        for number, user in enumerate(USERS, 59001):
-            text += f"{user}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n" if name == "passwd" else \
-                f"{user}:x:{number}:\n"
-        (server.folder / name).write_text(text)
-    os.chmod(server.folder, 0o755)
+    need()
+    server = RootPostern(USERS, conf=CONF_OF_ROOT, routes='route "all" {{ via = "capture:{folder}/capture" }}')
     os.chown(server.folder / "capture", 59004, 59004)
     server.add_account("alice")
     with server:
@@ -117,6 +89,5 @@ def test_low_ports(server):
     server.conf.write_text(text.replace(f"127.0.0.1:{server.mta}", "127.0.0.9:587"))
     server.stop()
     server.spawn()
-    from support.process import answers
     server.process.wait_ready(lambda: answers(587, host="127.0.0.9"), "port 587")
     assert name_of(server.process.pid)

@@ -34,6 +34,8 @@ class Saslauthd(Peer):
         self.set_passwords(users)
         if pam:
             (self.etc / "pam.d/smtp").write_text(pam)
+            # Debian's includes what no package of the root has made, and then nothing starts.
+            (self.etc / "pam.d/other").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
 
     def set_passwords(self, users):
         text = "".join(f"{name}:{hashed(password)}:19000:0:99999:7:::\n" for name, password in users.items())

@@ -113,6 +113,25 @@ static void test_yes_and_no(void **state)
 	assert_int_equal(VERDICT("\0\24NO authentication ok"), IPC_CHECK_NO);
 }
 
+/* It says no, too, when it is not able to ask: nobody's password is wrong then. */
+static void test_c6_no_for_want_of_an_answer(void **state)
+{
+	struct daemon daemon = {.answer = "\0\30NO PAM start error\r\33[31m", .len = 26};
+	struct backend_answer answer;
+
+	(void)state;
+	assert_int_equal(VERDICT("\0\33NO saslauthd internal error"), IPC_CHECK_UNAVAILABLE);
+	assert_int_equal(VERDICT("\0\33NO [ALERT] No address given"), IPC_CHECK_UNAVAILABLE);
+	assert_int_equal(VERDICT("\0\21NO PAM auth error"), IPC_CHECK_NO);
+	start(&daemon);
+	answer = ask("alice", 5000);
+	stop(&daemon);
+	assert_int_equal(answer.verdict, IPC_CHECK_UNAVAILABLE);
+	assert_string_equal(answer.why,
+			    "saslauthd cannot tell: \"PAM start error??[31m\"; its own log "
+			    "says more");
+}
+
 static void expect_request(const char *name, const char *expected, size_t len)
 {
 	struct daemon daemon = {.answer = "\0\2NO", .len = 4};
@@ -257,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_yes_and_no),
+		cmocka_unit_test(test_c6_no_for_want_of_an_answer),
 		cmocka_unit_test(test_what_is_asked),
 		cmocka_unit_test(test_c6_lies),
 		cmocka_unit_test(test_no_answer_within_the_time),
