@@ -20,7 +20,7 @@ enum {
 	PAUSE_MIN = 100, /* ms before a dead process is started again; doubles */
 	PAUSE_MAX = 1000,
 	LIVED_LONG = 10000, /* then the pause is short again */
-	PATIENCE = 2000,    /* for a process without channel to end by itself */
+	PATIENCE = 8000,    /* for a process without channel to end by itself */
 	CONFIG_BYTES = IPC_CONFIG_MAX,
 };
 
