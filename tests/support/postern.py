@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server under test, from the staged installation of the build."""
+import base64
 import contextlib
 import json
 import os
@@ -91,6 +92,7 @@ class Postern:
         self.template, self.parts = conf, {"routes": routes, "settings": settings, "limits": limits}
         self.conf = self.folder / "postern.conf"
         self.process, self.expect_deaths, self.log_start = None, False, 0
+        self.secrets = set()
         certificate(self.folder)
         (self.folder / "capture").mkdir()
         self.configure()
@@ -131,15 +133,26 @@ class Postern:
 
     # ---- the command line -------------------------------------------------------------------
     def command(self, *arguments, **options):
+        if arguments[0] == "user":
+            self.note_secret(options.get("input"))
         return run([PROGRAM, "-c", self.conf, *arguments], **self.who, **options)
+
+    def note_secret(self, text):
+        """It must be in none of the server's files when it stops. What is short may be there by chance."""
+        text = (text or "").rstrip("\n")
+        if len(text) >= 8 and "\n" not in text:
+            self.secrets.add(text)
 
     def json(self, *arguments):
         """What a command prints with --json: one value, or one object a line."""
         done = self.command(*arguments, "--json", check=True)
         try:
-            return json.loads(done.stdout)
+            found = json.loads(done.stdout)
         except ValueError:
             return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+        if isinstance(found, dict):
+            self.note_secret(found.get("password"))
+        return found
 
     def add_account(self, name, password=PASSWORD, *options):
         self.command("user", "add", name, *options, input=password + "\n", check=True)
@@ -209,11 +222,30 @@ class Postern:
             assert status == 0, f"status {status} after SIGTERM; log:\n{text[-4000:]}"
         elif not self.expect_deaths:
             raise AssertionError(f"it ended by itself with status {status}; log:\n{text[-4000:]}")
+        self.look_for_secrets(log)
         left = [p for p in family if name_of(p) in PROCESSES or name_of(p).startswith(("postern", "backend-"))]
         assert not left, f"processes left behind: {left}"
         if not self.expect_deaths:
             died = [line for line in text.splitlines() if re.search(r'"event": ?"died"', line)]
-            assert not died, "\n".join(died)
+            assert not died, "\n".join([*died, "log:", text[-4000:]])
+
+    def look_for_secrets(self, log):
+        """No password that was used is in the log, the databases, or anything else that the server wrote."""
+        needles = {}
+        for secret in self.secrets:
+            raw = secret.encode()
+            # As it is, in a token of AUTH LOGIN, and in one of PLAIN, wherever in its three bytes it begins.
+            needles.update({raw: secret, base64.b64encode(raw).rstrip(b"=")[:-1]: secret})
+            needles.update({base64.b64encode(b"\0" * n + raw).rstrip(b"=")[4:-1]: secret for n in (1, 2)})
+        places = [log, *self.folder.glob("**/core*")]
+        for folder in ["state", "run", "capture"]:
+            places += (self.folder / folder).rglob("*")
+        for path in places:
+            if not path.is_file() or path.is_symlink():
+                continue
+            content = path.read_bytes()
+            for needle, secret in needles.items():
+                assert needle not in content, f"{path} holds the password {secret!r}"
 
     def discard(self):
         if self.process is not None:
@@ -246,6 +278,7 @@ class Postern:
             if tls:
                 client.starttls(context=self.context())
         if user:
+            self.note_secret(password)
             client.login(user, password)
         return client
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that a test starts: each in a session of its own, stopped by its own id, never by name."""
 import atexit
+import contextlib
 import os
 import random
 import signal
@@ -13,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("POSTERN_BUILD", ROOT / "build")).resolve()
 # Sanitizers and a shared machine make everything slower; nothing waits this long when all is well.
 PATIENCE = 20.0
+# After this long it is worth telling what a process that has to end does instead.
+LATE = 6.0
 
 _running = set()
 
@@ -107,7 +110,12 @@ class Process:
         if self.running():
             self.popen.send_signal(number)
         try:
-            status = self.popen.wait(seconds)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(min(seconds, LATE))
+            if self.running():
+                for pid in [self.popen.pid, *children(self.popen.pid)]:
+                    print(f"still there after {LATE} s: {name_of(pid)} {pid}: {whereabouts(pid)}")
+            status = self.popen.wait(max(seconds - LATE, 1))
         except subprocess.TimeoutExpired:
             status = None
         self.kill()
@@ -152,6 +160,17 @@ def children(pid):
     except OSError:
         pass
     return found
+
+
+def whereabouts(pid):
+    """What each of its threads waits for, in the kernel's words; why it does not end may be seen from that."""
+    found = []
+    with contextlib.suppress(OSError):
+        for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            found.append(f"{task.name} {(task / 'comm').read_text().strip()} {state} in "
+                         f"{(task / 'wchan').read_text()}, system call {(task / 'syscall').read_text().split()[0]}")
+    return "; ".join(found)
 
 
 def name_of(pid):

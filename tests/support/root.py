@@ -53,6 +53,7 @@ class RootPostern(Postern):
         return ["unshare", "--mount", "sh", "-c", INSIDE, "sh", *self.files, "--"]
 
     def command(self, *arguments, **options):
+        self.note_secret(options.get("input") if arguments[0] == "user" else None)
         return run([*self.inside(), postern.PROGRAM, "-c", self.conf, *arguments], **options)
 
     def spawn(self):
