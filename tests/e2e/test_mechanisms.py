@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SASL mechanisms beyond PLAIN and LOGIN, with clients that others wrote, and with those who attack them."""
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -367,3 +368,42 @@ def test_c5_mechanisms_of_the_configuration(server):
     server.conf.write_text(text)
     server.command("reload", check=True)
     wait_for(lambda: offered(server.submissions) == ALL, "the default again")
+
+
+def send_nonsense(server, stop, told):
+    """AUTH with what is no base64, and half of what is, until the server has enough of it; then again."""
+    nonsense = ["A", "=AAA", "QUI=Q", "biws\x1f", "AGFsaWNl\xff", "biwsbj1hbGljZSxy!"]
+    while not stop.is_set():
+        client = server.client(user=None)
+        client.ehlo()
+        with contextlib.suppress(smtplib.SMTPServerDisconnected):
+            for n, text in enumerate(nonsense):
+                told.append(client.docmd(["AUTH PLAIN", "AUTH LOGIN", "AUTH SCRAM-SHA-256"][n % 3])[0])
+                if told[-1] == 334:
+                    client.send(text.encode("latin-1") + b"\r\n")
+                    told.append(client.getreply()[0])
+        client.close()  # in the middle of whatever it was
+
+
+def test_c2_bad_base64_is_the_matter_of_one_session(server):
+    stop, told = threading.Event(), []
+    others = [threading.Thread(target=send_nonsense, args=(server, stop, told)) for _ in range(4)]
+    for other in others:
+        other.start()
+    try:
+        wait_for(lambda: len(told) > 20, lambda: f"the first of them: {told}")
+        for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256"]:
+            before = len(told)
+            with server.client(user=None) as client:
+                client.ehlo()
+                if mechanism == "SCRAM-SHA-256":
+                    assert Scram("alice").log_in(client, mechanism)[0] == 235
+                else:
+                    client.user, client.password = "alice", PASSWORD
+                    client.auth(mechanism, getattr(client, f"auth_{mechanism.lower()}"))
+            wait_for(lambda: len(told) > before + 20, "more of them")
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+    assert set(told) <= {334, 501, 421} and told.count(501) > 50, set(told)

@@ -57,7 +57,7 @@ class Source(unittest.TestCase):
         self.expect("src/relay/a.c", SPDX + "\t(void)write(1, x, 2);\n", ("files", 2))
         self.expect("lib/os/a.c", SPDX + "\topen(x);\n")
 
-    def test_compare(self):
+    def test_c10_compare(self):
         self.expect("src/auth/a.c", SPDX + "\tif (memcmp(a, b, 32) == 0)\n", ("compare", 2))
         self.expect("lib/store/verifier.c", SPDX + "\tstrcmp(a, b);\n", ("compare", 2))
         self.expect("src/auth/a.c", SPDX + "\tif (CRYPTO_memcmp(a, b, 32) == 0)\n")

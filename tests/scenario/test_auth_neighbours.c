@@ -49,7 +49,7 @@ static void test_cancel(void **state)
 }
 
 /* More logins than may wait for the one thread: 454, and nobody waits for long (C12). */
-static void test_overload(void **state)
+static void c12_overload(void **state)
 {
 	enum { LOGINS = 200 };
 	size_t unavailable = 0, invalid = 0;
@@ -405,7 +405,7 @@ static int run(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_account),
 		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_overload),
+		cmocka_unit_test(c12_overload),
 		cmocka_unit_test(test_budget_is_renewed),
 		cmocka_unit_test(c19_what_was_not_counted_ends_the_login),
 		cmocka_unit_test(test_queue_dies),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floods, and meanwhile a person who logs in and sends a message within a second, each time."""
+import base64
 import os
 import smtplib
 import subprocess
@@ -44,6 +45,10 @@ class Namespaces:
     def __exit__(self, *_):
         for name in self.names:
             run(["ip", "netns", "del", name])  # its interface, and with it our end, goes with it
+
+
+def plain(name, password):
+    return base64.b64encode(f"\0{name}\0{password}".encode()).decode()
 
 
 def attack(host, port, count, seconds, kind, netns=None):
@@ -194,3 +199,36 @@ def test_a9_a_gigabyte_without_a_newline():
         assert sent >= 1 << 30, f"only {sent} bytes were sent"
         assert each < 65536, f"{each / 1024:.0f} KiB for each connection"
         return f"{sent / 2**30:.1f} GiB, {max(0, each) / 1024:.0f} KiB for each connection; {person.check(3)}"
+
+
+def test_c12_500_logins_at_once():
+    """Hashing has its bound: nobody's other commands wait for it, and it takes no more memory."""
+    with Postern(conf=CONF + "auth {{ block_after = 0 }}\n", limits="sessions_per_source = 1000") as server:
+        auth = server.pid("auth")
+        neighbour = server.client()
+        before, codes, waits = memory(auth), [], []
+
+        def log_in(n):
+            client = server.client(user=None)
+            client.ehlo()
+            gate.wait(60)
+            codes.append(client.docmd("AUTH PLAIN " + plain("alice", f"wrong{n}"))[0])
+            client.close()
+
+        gate = threading.Barrier(501)
+        threads = [threading.Thread(target=log_in, args=(n,)) for n in range(500)]
+        for thread in threads:
+            thread.start()
+        gate.wait(60)
+        while any(thread.is_alive() for thread in threads):
+            start = time.monotonic()
+            assert neighbour.noop()[0] == 250
+            waits.append(time.monotonic() - start)
+            time.sleep(0.01)
+        grown = memory(auth) - before
+    assert len(codes) == 500 and set(codes) <= {535, 454}, (len(codes), set(codes))
+    waits.sort()
+    assert waits[len(waits) * 99 // 100] < 0.05, waits[-5:]
+    assert grown < 32 << 20, grown
+    return (f"{codes.count(535)} decided, {codes.count(454)} told 454; NOOP of another: median "
+            f"{1000 * waits[len(waits) // 2]:.1f} ms, worst {1000 * waits[-1]:.1f} ms; auth grew {grown >> 10} KiB")

@@ -93,8 +93,8 @@ static void base64_every_length(void **state)
 	}
 }
 
-/* threats.md C2: all strings of one to four bytes over a telling alphabet; canonical or refused. */
-static void base64_is_canonical(void **state)
+/* All strings of one to four bytes over a telling alphabet; canonical or refused. */
+static void c2_base64_is_canonical(void **state)
 {
 	static const char alphabet[] = "AQgw9+/= \r-";
 	size_t count = sizeof(alphabet) - 1;
@@ -202,7 +202,7 @@ int main(void)
 		cmocka_unit_test(buf_is_bounded),
 		cmocka_unit_test(arena_is_bounded),
 		cmocka_unit_test(base64_every_length),
-		cmocka_unit_test(base64_is_canonical),
+		cmocka_unit_test(c2_base64_is_canonical),
 		cmocka_unit_test(base64_refuses),
 		cmocka_unit_test(msgid_round_trip),
 		cmocka_unit_test(utf8_strict),
