@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channels. Two queues of whole frames wait to be written, CONTROL and BULK; a write gathers what
- * is left of a BULK frame that was begun, then all CONTROL, then BULK. Descriptors go with CONTROL
- * frames only, each in a write that begins with its frame, so that the reader meets frame and
- * descriptor together.
+ * Channels: a socket, what came in, and what is to go out (channel_internal.h).
  *
- * Invariants: the front of the CONTROL queue need not be a frame's start, that of BULK is one
- * after bulk_begun bytes; credit_bytes and credit_messages are what the peer may still be sent,
- * owed_* what it was sent and has not been given back; a channel freed in a handler lives until
- * the handler has returned (busy).
+ * Invariants: owed_* is what was received and has not been given back as credit; a channel freed in
+ * a handler lives until the handler has returned (busy).
  */
-#include "ipc/channel.h"
+#include "ipc/channel_internal.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -23,9 +18,8 @@
 enum {
 	HOOK_ORDER = 10,
 	READ_BLOCK = 64 * 1024,
-	READ_MAX = 256 * 1024,    /* per iteration, so that one peer cannot starve the others */
-	KEEP_MEMORY = 512 * 1024, /* an empty buffer larger than this gives its memory back */
-	FDS_WAITING = 64,         /* received descriptors whose frames are still to come */
+	READ_MAX = 256 * 1024, /* per iteration, so that one peer cannot starve the others */
+	FDS_WAITING = 64,      /* received descriptors whose frames are still to come */
 	/* Credit is given back when this share of it has been dealt with. */
 	RETURN_BYTES = CHANNEL_CREDIT_BYTES / 8,
 	RETURN_MESSAGES = CHANNEL_CREDIT_MESSAGES / 8,
@@ -35,23 +29,6 @@ enum {
 /* Credit that is kept back for the next CREDIT must not be what the largest frame waits for. */
 static_assert((int)CHANNEL_CREDIT_BYTES - (int)RETURN_BYTES >= (int)IPC_FRAME_MAX,
 	      "no stand-still");
-
-struct out_fd {
-	uint64_t at; /* place of its frame's first byte in the CONTROL stream */
-	int fd;
-};
-
-struct outgoing {
-	struct buf control, bulk;
-	uint64_t control_sent; /* bytes of the CONTROL stream that were written */
-	size_t bulk_begun;     /* bytes still to write of a BULK frame that was begun */
-	struct out_fd *fds;
-	size_t fd_count, fd_room;
-	uint32_t credit_bytes, credit_messages;
-	bool refused; /* a BULK message found no credit: room is to be called */
-	bool blocked; /* the socket takes no more for now */
-	bool secret;  /* there may be a secret in control */
-};
 
 struct incoming {
 	struct buf bytes;
@@ -73,6 +50,7 @@ struct channel {
 	struct incoming in;
 	struct channel_stats stats;
 	unsigned busy; /* handlers that are being called */
+	bool blocked;  /* the socket takes no more for now */
 	bool doomed;   /* the peer reads nothing: to be ended at the end of the iteration */
 	bool ended;
 	bool freed;
@@ -87,23 +65,17 @@ static void stop(struct channel *channel)
 	watch_free(&channel->watch);
 	hook_free(&channel->hook);
 	net_close(&channel->fd);
-	for (size_t i = 0; i < channel->out.fd_count; i++)
-		net_close(&channel->out.fds[i].fd);
-	channel->out.fd_count = 0;
 	for (size_t i = 0; i < channel->in.fd_count; i++)
 		net_close(&channel->in.fds[i]);
 	channel->in.fd_count = 0;
-	buf_clear(&channel->out.control);
-	buf_clear(&channel->out.bulk);
+	outgoing_drop(&channel->out);
 }
 
 static void destroy(struct channel *channel)
 {
 	/* Passwords and keys travel in frames. */
-	buf_wipe(&channel->out.control);
-	buf_release(&channel->out.bulk);
+	outgoing_release(&channel->out);
 	buf_wipe(&channel->in.bytes);
-	mem_free(channel->out.fds);
 	mem_free(channel->name);
 	mem_free(channel);
 }
@@ -145,108 +117,26 @@ static void broken(struct channel *channel, const char *what, uint16_t type)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static bool has_output(const struct channel *channel)
-{
-	return buf_len(&channel->out.control) != 0 || buf_len(&channel->out.bulk) != 0;
-}
-
-static void give_back_memory(struct buf *buf)
-{
-	if (buf_len(buf) == 0 && buf->size > KEEP_MEMORY)
-		buf_release(buf);
-}
-
-/* What a handler has read, or the socket has taken, of a message with a secret. */
-static void wipe(struct slice done)
-{
-	if (done.len != 0)
-		explicit_bzero((char *)(uintptr_t)done.ptr, done.len);
-}
-
-static void wrote_control(struct outgoing *out, size_t len)
-{
-	out->control_sent += len;
-	if (out->secret)
-		wipe(slice_head(buf_data(&out->control), len));
-	buf_consume(&out->control, len);
-	out->secret = out->secret && buf_len(&out->control) != 0;
-	give_back_memory(&out->control);
-}
-
-/* len bytes of BULK were written; finds out how much of its last frame is still to come. */
-static void wrote_bulk(struct outgoing *out, size_t len)
-{
-	size_t at = out->bulk_begun;
-
-	while (at < len) {
-		uint32_t payload;
-
-		memcpy(&payload, buf_data(&out->bulk).ptr + at, sizeof(payload));
-		at += IPC_HEADER + payload;
-	}
-	out->bulk_begun = at - len;
-	buf_consume(&out->bulk, len);
-	give_back_memory(&out->bulk);
-}
-
-/*
- * What the next write holds: the rest of a begun BULK frame, CONTROL, BULK; up to, and not past,
- * the frame of a descriptor other than the one that goes with this write.
- */
-static void gather(struct outgoing *out, struct slice parts[3], int *pass_out)
-{
-	struct slice control = buf_data(&out->control);
-	struct slice bulk = buf_data(&out->bulk);
-	size_t next = 0;
-
-	parts[0] = slice_head(bulk, out->bulk_begun);
-	*pass_out = -1;
-	if (out->fd_count != 0 && out->fds[0].at == out->control_sent && parts[0].len == 0) {
-		*pass_out = out->fds[0].fd;
-		next = 1;
-	}
-	if (next < out->fd_count) {
-		parts[1] = slice_head(control, out->fds[next].at - out->control_sent);
-		parts[2] = slice_of("", 0);
-	} else {
-		parts[1] = control;
-		parts[2] = slice_skip(bulk, out->bulk_begun);
-	}
-}
-
-static void passed_fd(struct outgoing *out)
-{
-	net_close(&out->fds[0].fd);
-	out->fd_count--;
-	memmove(out->fds, out->fds + 1, out->fd_count * sizeof(*out->fds));
-}
-
 /* One write. ERR_OK: something went out. */
 static enum err write_once(struct channel *channel)
 {
-	struct outgoing *out = &channel->out;
-	struct slice parts[3];
-	size_t len, begun, control;
+	struct slice parts[OUTGOING_PARTS];
+	size_t len;
 	enum err err;
 	int pass;
 
-	gather(out, parts, &pass);
-	err = net_send_parts(channel->fd, parts, 3, pass, &len);
+	outgoing_gather(&channel->out, parts, &pass);
+	err = net_send_parts(channel->fd, parts, OUTGOING_PARTS, pass, &len);
 	if (err != ERR_OK)
 		return err;
 	channel->stats.writes++;
-	if (pass != -1)
-		passed_fd(out);
-	begun = len < parts[0].len ? len : parts[0].len;
-	control = len - begun < parts[1].len ? len - begun : parts[1].len;
-	wrote_control(out, control);
-	wrote_bulk(out, len - control);
+	outgoing_wrote(&channel->out, parts, len, pass != -1);
 	return ERR_OK;
 }
 
 static void ask_for_events(struct channel *channel)
 {
-	watch_set(channel->watch, WATCH_READ | (channel->out.blocked ? WATCH_WRITE : 0));
+	watch_set(channel->watch, WATCH_READ | (channel->blocked ? WATCH_WRITE : 0));
 }
 
 /* As much as the socket takes. An end is left to the reader, who first reads what the peer sent. */
@@ -254,16 +144,11 @@ static void write_out(struct channel *channel)
 {
 	enum err err = ERR_OK;
 
-	while (has_output(channel) && err == ERR_OK)
+	while (outgoing_waits(&channel->out) && err == ERR_OK)
 		err = write_once(channel);
-	channel->out.blocked = err == ERR_AGAIN;
-	if (err != ERR_OK && err != ERR_AGAIN) {
-		while (channel->out.fd_count != 0)
-			passed_fd(&channel->out);
-		buf_clear(&channel->out.control);
-		buf_clear(&channel->out.bulk);
-		channel->out.bulk_begun = 0;
-	}
+	channel->blocked = err == ERR_AGAIN;
+	if (err != ERR_OK && err != ERR_AGAIN)
+		outgoing_drop(&channel->out);
 	ask_for_events(channel);
 }
 
@@ -286,7 +171,7 @@ static void on_hook(void *arg)
 		end(channel, CHANNEL_BROKEN, "the peer reads nothing");
 		return;
 	}
-	if (channel->ended || channel->out.blocked || !has_output(channel))
+	if (channel->ended || channel->blocked || !outgoing_waits(&channel->out))
 		return;
 	/* A write is due anyway: what is owed goes along. */
 	send_credit(channel);
@@ -294,21 +179,6 @@ static void on_hook(void *arg)
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
-
-static bool take_credit(struct channel *channel, struct slice payload)
-{
-	struct outgoing *out = &channel->out;
-	struct msg_credit credit;
-	uint32_t bytes_out = CHANNEL_CREDIT_BYTES - out->credit_bytes;
-	uint32_t messages_out = CHANNEL_CREDIT_MESSAGES - out->credit_messages;
-
-	if (ipc_decode(IPC_CREDIT, payload, &credit) != ERR_OK || credit.bytes > bytes_out ||
-	    credit.messages > messages_out)
-		return false;
-	out->credit_bytes += credit.bytes;
-	out->credit_messages += credit.messages;
-	return true;
-}
 
 /* Calls room once there is credit again; false if the channel is gone. */
 static bool tell_room(struct channel *channel)
@@ -353,7 +223,7 @@ static bool handle(struct channel *channel, uint16_t type, uint16_t descriptors,
 
 	channel->stats.messages_received++;
 	if (type == IPC_CREDIT && descriptors == 0) {
-		if (take_credit(channel, payload))
+		if (outgoing_take_credit(&channel->out, payload))
 			return tell_room(channel) && !channel->ended;
 		broken(channel, "more credit than was used", type);
 		return false;
@@ -375,7 +245,7 @@ static bool handle(struct channel *channel, uint16_t type, uint16_t descriptors,
 	enter(channel);
 	err = channel->handlers->message(channel->arg, channel, type, payload, fd);
 	if (ipc_type_secret(type)) /* the bytes are there as long as we are busy */
-		wipe(payload);
+		channel_wipe(payload);
 	if (!channel->ended && err != ERR_OK)
 		broken(channel, err_name(err), type);
 	return leave(channel) && !channel->ended;
@@ -424,7 +294,7 @@ static bool handle_frames(struct channel *channel)
 		broken(channel, "a descriptor without its message", 0);
 		return false;
 	}
-	give_back_memory(&in->bytes);
+	channel_trim(&in->bytes);
 	return true;
 }
 
@@ -484,7 +354,7 @@ static void on_ready(void *arg, int events)
 	struct channel *channel = arg;
 
 	enter(channel);
-	if (events & WATCH_WRITE && channel->out.blocked)
+	if (events & WATCH_WRITE && channel->blocked)
 		write_out(channel);
 	if (events & WATCH_READ && !channel->ended)
 		read_in(channel);
@@ -503,11 +373,8 @@ struct channel *channel_new(struct loop *loop, int fd, const char *name,
 	channel->name = mem_strdup(name);
 	channel->handlers = handlers;
 	channel->arg = arg;
-	buf_init(&channel->out.control, CHANNEL_CONTROL_MAX);
-	buf_init(&channel->out.bulk, CHANNEL_CREDIT_BYTES + CHANNEL_CREDIT_MESSAGES * IPC_HEADER);
+	outgoing_init(&channel->out);
 	buf_init(&channel->in.bytes, IPC_FRAME_MAX + READ_BLOCK);
-	channel->out.credit_bytes = CHANNEL_CREDIT_BYTES;
-	channel->out.credit_messages = CHANNEL_CREDIT_MESSAGES;
 	net_buffers(fd, CHANNEL_BUFFER);
 	channel->watch = watch_new(loop, fd, on_ready, channel); /* makes fd non-blocking */
 	channel->hook = hook_new(loop, HOOK_ORDER, on_hook, channel);
@@ -530,63 +397,23 @@ void channel_free(struct channel **channel_in)
 		destroy(channel);
 }
 
-/* Queues a frame; the class decides where. */
-static enum err queue_frame(struct channel *channel, uint16_t type, const void *message,
-			    bool with_fd)
-{
-	struct outgoing *out = &channel->out;
-	struct buf *queue = ipc_type_bulk(type) ? &out->bulk : &out->control;
-	size_t before = buf_len(queue);
-	size_t payload;
-	enum err err;
-
-	err = ipc_encode(type, message, with_fd ? 1 : 0, queue);
-	if (err == ERR_OK && ipc_type_secret(type))
-		out->secret = true;
-	if (err != ERR_OK || queue == &out->control)
-		return err;
-	payload = buf_len(queue) - before - IPC_HEADER;
-	if (!channel_can_send(channel, payload)) {
-		buf_truncate(queue, before);
-		return ERR_FULL;
-	}
-	out->credit_bytes -= (uint32_t)payload;
-	out->credit_messages--;
-	return ERR_OK;
-}
-
-static void keep_fd(struct outgoing *out, uint64_t at, int fd)
-{
-	if (out->fd_count == out->fd_room) {
-		out->fd_room = out->fd_room != 0 ? out->fd_room * 2 : 8;
-		out->fds = mem_resize(out->fds, out->fd_room * sizeof(*out->fds));
-	}
-	out->fds[out->fd_count++] = (struct out_fd){at, fd};
-}
-
 enum err channel_send_fd(struct channel *channel, uint16_t type, const void *message, int fd)
 {
-	struct outgoing *out = &channel->out;
-	uint64_t at = out->control_sent + buf_len(&out->control);
 	enum err err;
 
 	if (channel->ended || channel->doomed)
 		return ERR_EOF;
 	if ((fd != -1) != ipc_type_descriptor(type))
 		return ERR_SYNTAX;
-	err = queue_frame(channel, type, message, fd != -1);
+	err = outgoing_put(&channel->out, type, message, fd);
 	if (err == ERR_FULL && !ipc_type_bulk(type)) {
 		/* As if it were dead; said from the loop, not from within a send. */
 		channel->doomed = true;
 		loop_wake(channel->loop);
 		return ERR_EOF;
 	}
-	if (err == ERR_FULL)
-		out->refused = true;
 	if (err != ERR_OK)
 		return err;
-	if (fd != -1)
-		keep_fd(out, at, fd);
 	channel->stats.messages_sent++;
 	loop_wake(channel->loop);
 	return ERR_OK;
@@ -599,14 +426,7 @@ enum err channel_send(struct channel *channel, uint16_t type, const void *messag
 
 bool channel_can_send(struct channel *channel, size_t payload_len)
 {
-	struct outgoing *out = &channel->out;
-
-	if (channel->ended)
-		return false;
-	if (out->credit_messages != 0 && payload_len <= out->credit_bytes)
-		return true;
-	out->refused = true;
-	return false;
+	return !channel->ended && outgoing_has_credit(&channel->out, payload_len);
 }
 
 void channel_done(struct channel *channel, uint32_t bytes, uint32_t messages)
@@ -630,7 +450,7 @@ void channel_done(struct channel *channel, uint32_t bytes, uint32_t messages)
 
 void channel_flush(struct channel *channel)
 {
-	if (!channel->ended && !channel->out.blocked)
+	if (!channel->ended && !channel->blocked)
 		write_out(channel);
 }
 

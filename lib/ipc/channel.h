@@ -56,8 +56,9 @@ void channel_free(struct channel **channel); /* closes; may be called from a han
 
 /*
  * Queues a message. fd: -1, or a descriptor that is duplicated into the peer; the channel takes it
- * on ERR_OK and closes it when sent; ERR_SYNTAX unless just those types that carry one get one. ERR_FULL: BULK without credit, nothing queued, room will be called; ERR_EOF: the
- * channel has ended; else as ipc_encode.
+ * on ERR_OK and closes it when sent; ERR_SYNTAX unless just those types that carry one get one.
+ * ERR_FULL: BULK without credit, nothing queued, room will be called; ERR_EOF: the channel has
+ * ended; else as ipc_encode.
  */
 enum err channel_send(struct channel *channel, uint16_t type, const void *message);
 enum err channel_send_fd(struct channel *channel, uint16_t type, const void *message, int fd);
