@@ -155,15 +155,27 @@ static bool wide_address(const struct report *report)
 	return false;
 }
 
+/* The server that it goes through takes no 8-bit text (RFC 3463 3.7), so most likely not here
+ * either. */
+static bool wants_seven_bit(const struct report *report)
+{
+	for (size_t i = 0; i < report->recipient_count; i++)
+		if (slice_is(report->recipients[i].status, "5.6.3"))
+			return true;
+	return false;
+}
+
 struct report_form report_form(const struct report *report)
 {
 	struct report_form form = {.utf8 = !utf8_is_ascii(report->to)};
 	bool quoted = !form.utf8 && wide_header(report);
 	size_t len = quoted ? report_quoted_len(report->message) : report->message.len;
+	bool wide = !quoted && !utf8_is_ascii(report->message);
 
 	/* RET is about failures only (RFC 3461 4.3). */
-	form.full = report->full && report->whole && len <= REPORT_FULL_MAX && any_failed(report);
-	form.eight_bit = form.utf8 || (form.full && !quoted && !utf8_is_ascii(report->message));
+	form.full = report->full && report->whole && len <= REPORT_FULL_MAX && any_failed(report) &&
+		    !(wide && wants_seven_bit(report));
+	form.eight_bit = form.utf8 || (form.full && wide);
 	return form;
 }
 
@@ -331,7 +343,9 @@ static void put_person_text(struct report_writer *writer)
 	put_until(writer);
 	report_put(writer, writer->form.full ? "\r\nIt is below" : "\r\nIts header is below");
 	if (report->full && !writer->form.full && any_failed(report))
-		report_put(writer, " (all of it is too much for a report)");
+		report_put(writer, wants_seven_bit(report)
+					   ? " (all of it would not get back to you either)"
+					   : " (all of it is too much for a report)");
 	report_put(writer, "; its queue ID here was\r\n");
 	report_put_clean(writer, report->id, 128);
 	report_put(writer, ".\r\n\r\n");

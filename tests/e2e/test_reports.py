@@ -9,7 +9,7 @@ from email import message_from_bytes, policy
 import pytest
 from flufl.bounce import all_failures
 from support import mail
-from support.postern import Postern
+from support.postern import Postern, all_to
 from support.process import free_ports, wait_for
 from support.sink import Sink
 
@@ -101,6 +101,17 @@ def test_failed_in_full(world):
     assert original.get_payload()[0].get_content().strip() == "All of it."
     temporary, permanent = all_failures(one)
     assert permanent == {b"nobody.full@plain.example"} and not temporary
+
+
+def test_h3_what_cannot_go_on_comes_back_by_the_same_way():
+    """The one server that all mail goes through takes no 8-bit text: the report must not have any either."""
+    with Sink(without=("8BITMIME",)) as sink, Postern(routes=all_to(sink.port)) as server:
+        submit(server, ["carol@seven.example"], ["RET=FULL", "BODY=8BITMIME"], [],
+               mail.message("Umlaut", body="Grüße und mehr\r\n".encode()))
+        wait_for(lambda: sink.received, lambda: f"a report; log:\n{server.tail()}")
+        (got,) = sink.received
+        assert got.sender == "" and got.recipients == ["alice@example.org"] and got.data.isascii(), got.data
+        assert b"would not get back to you" in got.data and b"Subject: Umlaut" in got.data
 
 
 def test_h3_full_is_bounded(world):

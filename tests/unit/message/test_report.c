@@ -399,6 +399,11 @@ static void h3_whole_within_bounds(void **state)
 	assert_true(report_form(&report).full && !report_form(&report).eight_bit);
 	large[7] = '\xfc';
 	assert_true(report_form(&report).eight_bit);
+	/* What could not go on for its 8-bit text would not come back with it either. */
+	recipients[0].status = SLICE_LIT("5.6.3");
+	assert_false(report_form(&report).full || report_form(&report).eight_bit);
+	recipients[0].status = SLICE_LIT("5.1.1");
+	assert_true(report_form(&report).full);
 }
 
 int main(void)
