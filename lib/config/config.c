@@ -83,6 +83,14 @@ bool config_user(const struct config *config, const char *process, char user_out
 	return config->user_prefix[0] != '\0';
 }
 
+bool config_alert_user(const struct config *config, char user_out[256])
+{
+	if (config->alert.user == NULL)
+		return config_user(config, "alert", user_out);
+	snprintf(user_out, 256, "%.200s", config->alert.user);
+	return true;
+}
+
 const char *config_domain(const struct config *config)
 {
 	return config->domain != NULL ? config->domain : config->hostname;

@@ -153,6 +153,13 @@ struct config_auth {
 	uint32_t freeze_recipients; /* within an hour, from new networks; 0: never */
 };
 
+struct config_alert {     /* whom to tell what an administrator must know */
+	char *command;    /* NULL: nobody */
+	char *user;       /* NULL: user_prefix and "alert" */
+	uint64_t timeout; /* ms */
+	uint64_t remind;  /* ms until the same is told again */
+};
+
 struct config_token { /* an issuer of bearer tokens */
 	char *name;
 	char *issuer;
@@ -220,6 +227,7 @@ struct config {
 	struct config_queue queue;
 	struct config_delivery delivery;
 	struct config_auth auth;
+	struct config_alert alert;
 	enum log_format log_format;
 	enum log_target log_target;
 	bool reverse_lookup;   /* of clients, for the log */
@@ -252,6 +260,8 @@ void config_runtime_path(const struct config *config, const char *name, char pat
  * is empty, no process changes its user.
  */
 bool config_user(const struct config *config, const char *process, char user_out[256]);
+/* Who runs alert.command then. false: as the process that starts it. */
+bool config_alert_user(const struct config *config, char user_out[256]);
 /*
  * Does one of the networks of a NETWORKS setting have the address? Numeric, without port, as
  * logged; a zone (fe80::1%eth0) is not looked at.

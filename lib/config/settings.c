@@ -54,6 +54,7 @@ enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 #define ARRAY_queue      0, 0
 #define ARRAY_delivery   0, 0
 #define ARRAY_auth       0, 0
+#define ARRAY_alert      0, 0
 #define ARRAY_log        0, 0
 #define ARRAY_listen     offsetof(struct config, listens), offsetof(struct config, listen_count)
 #define ARRAY_relay      offsetof(struct config, relays), offsetof(struct config, relay_count)

@@ -394,6 +394,31 @@ static void verify_tokens(struct verifier *verifier)
 	}
 }
 
+/* Before the first alert: then it is too late to find out. */
+static void verify_alert(struct verifier *verifier)
+{
+	const struct config_alert *alert = &verifier->config->alert;
+	const struct spot command = {"alert", 0, "command"};
+	char user[256], inside[PATH_MAX];
+
+	if (alert->command == NULL)
+		return;
+	verify_readable(verifier, command, alert->command, "");
+	snprintf(inside, sizeof(inside), "%s/.", alert->command); /* is it a folder? */
+	if (faccessat(AT_FDCWD, alert->command, F_OK, AT_EACCESS) == 0 &&
+	    (faccessat(AT_FDCWD, alert->command, X_OK, AT_EACCESS) != 0 ||
+	     faccessat(AT_FDCWD, inside, F_OK, AT_EACCESS) == 0))
+		complain(verifier, command,
+			 "alert: command: %s is not a program that can be run: chmod a+x makes one "
+			 "of a script",
+			 alert->command);
+	if (geteuid() == 0 && config_alert_user(verifier->config, user) && getpwnam(user) == NULL)
+		complain(verifier, (struct spot){"alert", 0, "user"},
+			 "alert: there is no user %s to run command; `postern setup` makes it, or: "
+			 "adduser --system --group --no-create-home %s",
+			 user, user);
+}
+
 static bool hostname_is_public(const char *name)
 {
 	static const char *const local[] = {"localhost", "localdomain", "local",
@@ -479,6 +504,7 @@ enum err config_verify(const struct config *config, struct buf *errors)
 	verify_auth(&verifier);
 	verify_backends(&verifier);
 	verify_tokens(&verifier);
+	verify_alert(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);
 	return verifier.bad ? ERR_SYNTAX : ERR_OK;

@@ -70,7 +70,7 @@ enum ipc_type {
 #include "ipc/messages.def"
 #undef RECORD
 #undef MESSAGE
-	IPC_TYPE_END = 128,
+	IPC_TYPE_END = 160,
 };
 
 enum ipc_record {
@@ -175,6 +175,8 @@ enum ipc_limit { /* that smtpd enforces by itself, in the order of STRUCK */
 	IPC_LIMIT_COUNT,
 };
 
+enum ipc_alert { IPC_ALERT_ONCE = 1, IPC_ALERT_LASTS, IPC_ALERT_OVER };
+
 enum ipc_field_kind { IPC_FIELD_TEXT = 1, IPC_FIELD_NUMBER, IPC_FIELD_BOOL, IPC_FIELD_TIME };
 
 /*
@@ -237,6 +239,7 @@ enum ipc_op {
 	 */
 	IPC_OP_AUTH_BLOCKED = 50,
 	IPC_OP_AUTH_UNBLOCK,
+	IPC_OP_ALERT_TEST = 55,    /* master; ends when the program has ended */
 	IPC_OP_TLS_SHOW = 60,      /* master. A row per certificate */
 	IPC_OP_ROUTE_EXPLAIN = 80, /* relay. subject: a recipient */
 };

@@ -20,31 +20,61 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/start.h"
+
 enum { WHY = 256, CHANNEL_FD = 3 };
 
+/* Where its descriptors belong. All others are close-on-exec by house rule; and even if not. */
+static bool place_descriptors(const struct start *start)
+{
+	/* What comes is moved out of the way of 0 to 3 first. */
+	int input = start->input != -1 ? fcntl(start->input, F_DUPFD_CLOEXEC, 10)
+				       : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int output = start->output != -1 ? fcntl(start->output, F_DUPFD_CLOEXEC, 10) : -1;
+	int channel = start->channel != -1 ? fcntl(start->channel, F_DUPFD_CLOEXEC, 10) : -1;
+
+	if (input == -1 || dup2(input, 0) == -1)
+		return false;
+	if (start->output != -1 && (output == -1 || dup2(output, 1) == -1 || dup2(output, 2) == -1))
+		return false;
+	if (start->channel != -1 && (channel == -1 || dup2(channel, CHANNEL_FD) == -1))
+		return false;
+	(void)close_range(start->channel != -1 ? CHANNEL_FD + 1 : CHANNEL_FD, ~0u,
+			  CLOSE_RANGE_CLOEXEC);
+	return true;
+}
+
+static bool change_user(const struct start *start)
+{
+	return !start->change_user ||
+	       (setgroups(0, NULL) == 0 && setresgid(start->gid, start->gid, start->gid) == 0 &&
+		setresuid(start->uid, start->uid, start->uid) == 0);
+}
+
 /* In the new process; tells why it failed through report. Only calls that are safe after fork. */
-static void become(const char *path, char *const argv[], int channel_fd, int report)
+static void become(const struct start *start, int report)
 {
 	struct sigaction normal = {.sa_handler = SIG_DFL};
 	sigset_t none;
-	int null, error;
+	int error;
 
 	for (int signum = 1; signum < NSIG; signum++)
 		sigaction(signum, &normal, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	unsetenv("NOTIFY_SOCKET"); /* only the program itself speaks with systemd */
-	null = open("/dev/null", O_RDONLY);
-	/* The report pipe and the channel move out of the way of 0 and 3 first. */
 	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
-	channel_fd = fcntl(channel_fd, F_DUPFD_CLOEXEC, 10);
-	if (null == -1 || report == -1 || channel_fd == -1)
+	if (report == -1 || !place_descriptors(start))
 		goto fail;
-	if (dup2(null, 0) == -1 || dup2(channel_fd, CHANNEL_FD) == -1)
+	if (start->apart && (setpgid(0, 0) != 0 || chdir("/") != 0))
 		goto fail;
-	/* All others are close-on-exec by house rule; this holds even if one was forgotten. */
-	(void)close_range(CHANNEL_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC);
-	execv(path, argv);
+	if (!change_user(start))
+		goto fail;
+	if (start->environment != NULL) {
+		execve(start->path, start->argv, start->environment);
+	} else {
+		unsetenv("NOTIFY_SOCKET"); /* only the program itself speaks with systemd */
+		execv(start->path, start->argv);
+	}
 fail:
 	error = errno;
 	if (report != -1 && write(report, &error, sizeof(error)) != sizeof(error))
@@ -52,7 +82,7 @@ fail:
 	_exit(127);
 }
 
-enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *pid_out)
+enum err start_program(const struct start *start, pid_t *pid_out)
 {
 	int report[2], error = 0;
 	ssize_t len;
@@ -62,7 +92,7 @@ enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *p
 		return ERR_IO;
 	pid = fork();
 	if (pid == 0)
-		become(path, argv, channel_fd, report[1]);
+		become(start, report[1]);
 	error = pid == -1 ? errno : 0;
 	close(report[1]);
 	do
@@ -78,6 +108,14 @@ enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *p
 	}
 	*pid_out = pid;
 	return ERR_OK;
+}
+
+enum err os_spawn(const char *path, char *const argv[], int channel_fd, pid_t *pid_out)
+{
+	const struct start start = {
+		.path = path, .argv = argv, .input = -1, .output = -1, .channel = channel_fd};
+
+	return start_program(&start, pid_out);
 }
 
 bool os_reap(pid_t pid, int *status_out, int *signal_out)

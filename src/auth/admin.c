@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "alarm.h"
 #include "auth.h"
 #include "backends.h"
 #include "base/mem.h"
@@ -255,12 +256,14 @@ static void work(void *arg)
 	operation_run(operation, admin->accounts, os_wall_ms());
 }
 
-/* For the log: nobody asked. */
+/* For the log and the administrator: nobody asked. */
 static void tell_frozen(const struct operation *operation)
 {
 	log_event(operation->failed ? LOG_ERROR : LOG_WARNING, "frozen",
 		  LOG_TEXT("account", operation->subject),
 		  LOG_TEXT("reason", operation->args.reason), LOG_TEXT("text", operation->text));
+	alarm_frozen(((struct admin *)operation->owner)->auth, operation->subject,
+		     operation->args.reason, operation->text, operation->failed);
 }
 
 static void done_elsewhere(struct operation *operation)
@@ -315,6 +318,9 @@ static void done(void *arg)
 	}
 	if (operation->serial == OWN_SERIAL)
 		tell_frozen(operation);
+	if (!operation->failed &&
+	    (operation->op == IPC_OP_USER_THAW || operation->op == IPC_OP_USER_DELETE))
+		alarm_thawed(admin->auth, operation->subject);
 	if (operation->serial == admin->serial) {
 		send_rows(admin, operation);
 		if (operation->more && !operation->failed &&
@@ -355,6 +361,7 @@ void admin_freeze(struct admin *admin, const char *name, const char *why)
 	(void)snprintf(operation->text, sizeof(operation->text),
 		       "not frozen: too many operations at once; postern user freeze does it");
 	operation->failed = true;
+	operation->owner = admin;
 	tell_frozen(operation);
 	operation_free(&operation);
 }

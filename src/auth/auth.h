@@ -20,6 +20,7 @@
  *	door.c       how many may come in, and how fast, over all smtpd processes
  *	limits.c     all limits, for the operator
  *	frozen.c     accounts whose mail queue is to hold
+ *	alarm.c      what an administrator must know at once
  *	admin.c      what operators ask; operations.c does it, on a thread
  *
  * Invariant: AUTH_OK leaves only after queue has acknowledged the grant; a change of an account

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "alarm.h"
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
@@ -77,6 +78,10 @@ static void note(struct backend *backend, bool down, const char *why)
 	else if (!first)
 		log_event(LOG_INFO, "backend-up", LOG_TEXT("backend", backend->name),
 			  LOG_NUMBER("down_s", (os_wall_ms() - backend->since) / 1000));
+	if (down)
+		alarm_backend(backend->backends->auth, backend->name, why);
+	else
+		alarm_backend_over(backend->backends->auth, backend->name);
 	backend->down = down;
 	backend->since = os_wall_ms();
 	if (!down)
@@ -429,6 +434,8 @@ void backends_configure(struct backends *backends, const struct config *config)
 	for (size_t i = 0; i < old_count; i++)
 		if (old[i] != NULL) {
 			cut_off(old[i]);
+			if (old[i]->down)
+				alarm_backend_over(backends->auth, old[i]->name);
 			backend_free(&old[i]);
 		}
 	config_free(&before);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "alarm.h"
 #include "auth.h"
 #include "backends.h"
 #include "config/config.h"
@@ -19,7 +20,6 @@
 #include "proven.h"
 #include "rows.h"
 #include "verify.h"
-#include "words.h"
 
 enum {
 	/* An account that changes while its password is being verified is read again. */
@@ -148,8 +148,8 @@ static void judge_vouched(struct login *login, const struct verify_job *job)
 
 static void judge(struct login *login, const struct verify_job *job)
 {
-	words_store(&login->front->auth->store_failed, job->err, job->why, "nobody can log in",
-		    "the account store can be read again");
+	alarm_store(login->front->auth, &login->front->auth->store_failed, "logins", job->err,
+		    job->why, "nobody can log in", "the account store can be read again");
 	if (job->err != ERR_OK)
 		login_fail(login, &LOGIN_UNAVAILABLE, "store-failed");
 	else if (login->question == LOGIN_PASSWORD)

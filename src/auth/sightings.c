@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "admin.h"
+#include "alarm.h"
 #include "auth.h"
 #include "base/mem.h"
 #include "os/loop.h"
 #include "os/os.h"
 #include "store/account_seen.h"
-#include "words.h"
 
 /* On its way to the store. */
 struct batch {
@@ -58,7 +58,7 @@ static void done(void *arg)
 	struct batch *batch = arg;
 	struct sightings *sightings = batch->sightings;
 
-	words_store(&sightings->failed, batch->err, batch->why,
+	alarm_store(sightings->auth, &sightings->failed, "places", batch->err, batch->why,
 		    "from where accounts log in cannot be kept",
 		    "from where accounts log in is kept again");
 	batch_free(&sightings->under_way);

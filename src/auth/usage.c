@@ -4,13 +4,13 @@
 #include <stdio.h>
 
 #include "admin.h"
+#include "alarm.h"
 #include "auth.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "os/loop.h"
 #include "os/os.h"
 #include "store/account_use.h"
-#include "words.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
@@ -161,7 +161,8 @@ static void done(void *arg)
 	struct batch *batch = arg;
 	struct usage *usage = batch->usage;
 
-	words_store(&usage->failed, batch->err, batch->why, "when accounts are used cannot be kept",
+	alarm_store(usage->auth, &usage->failed, "use", batch->err, batch->why,
+		    "when accounts are used cannot be kept",
 		    "when accounts are used is kept again");
 	usage->batch = NULL;
 	batch_free(batch);

@@ -7,13 +7,13 @@
 
 #include <utlist.h>
 
+#include "alarm.h"
 #include "auth.h"
 #include "base/mem.h"
 #include "os/loop.h"
 #include "os/os.h"
 #include "os/worker.h"
 #include "store/account_volume.h"
-#include "words.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, KNOWN_AT_ONCE = 512 };
 
@@ -39,7 +39,8 @@ struct volume_write {
 
 static void note(struct volumes *volumes, enum err err, const char *why)
 {
-	words_store(&volumes->failed, err, why, "what accounts have sent cannot be read or written",
+	alarm_store(volumes->auth, &volumes->failed, "volumes", err, why,
+		    "what accounts have sent cannot be read or written",
 		    "what accounts have sent can be read and written again");
 }
 

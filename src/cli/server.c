@@ -38,6 +38,13 @@ int cmd_status(const struct invocation *invocation)
 	return ask_and_show(invocation, &question, SHOW_LINES, "");
 }
 
+int cmd_alert_test(const struct invocation *invocation)
+{
+	struct question question = {.op = IPC_OP_ALERT_TEST, .subject = ""};
+
+	return ask_and_show(invocation, &question, SHOW_RECORD, "");
+}
+
 static void add_field(struct row *row, const char *key, enum ipc_field_kind kind, const char *value)
 {
 	row->fields = mem_resize(row->fields, (row->count + 1) * sizeof(*row->fields));

@@ -183,8 +183,8 @@ static bool add_user(const struct setup *setup, const char *user)
 
 bool setup_users(const struct setup *setup)
 {
-	static const char *const names[] = {"smtpd", "auth",  "backend",
-					    "queue", "relay", "control"};
+	static const char *const names[] = {"smtpd", "auth",    "backend", "queue",
+					    "relay", "control", "alert"};
 	unsigned made = 0;
 	char user[256];
 	uid_t uid;

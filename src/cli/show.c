@@ -317,7 +317,7 @@ static int by_process(const void *a, const void *b)
  * Back ends and limits are rows of their own, behind those of the processes and in the order in
  * which they came. Which table a row belongs to, 0: it is a process's.
  */
-static const char *const tables[] = {"backend", "limit"};
+static const char *const tables[] = {"alert", "backend", "limit"};
 
 enum { TABLE_COUNT = sizeof(tables) / sizeof(tables[0]) };
 

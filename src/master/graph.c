@@ -38,6 +38,11 @@ bool graph_linked(enum ipc_role a, enum ipc_role b)
 	return false;
 }
 
+bool graph_may_alert(enum ipc_role role)
+{
+	return role == IPC_AUTH || role == IPC_QUEUE;
+}
+
 const char *graph_program(const struct graph_node *node, const struct config *config,
 			  uint16_t index)
 {

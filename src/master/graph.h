@@ -12,7 +12,7 @@ enum graph_gets {
 	GETS_LISTENERS = 1 << 0,
 	GETS_IDENTITY = 1 << 1,
 	GETS_SECRETS = 1 << 2,
-	GETS_CONTROL = 1 << 3, /* the control socket, as a listener */
+	GETS_CONTROL = 1 << 3,    /* the control socket, as a listener */
 	GETS_TOKEN_KEYS = 1 << 4, /* public keys of issuers, as FILE messages */
 };
 
@@ -44,5 +44,8 @@ const char *graph_program(const struct graph_node *node, const struct config *co
 			  uint16_t index);
 /* Whether processes of these roles have a channel to each other. */
 bool graph_linked(enum ipc_role a, enum ipc_role b);
+/* Whether those of this role may tell an administrator something: not those that strangers reach.
+ */
+bool graph_may_alert(enum ipc_role role);
 
 #endif

@@ -12,6 +12,7 @@
 #include "graph.h"
 #include "ipc/channel.h"
 
+struct alert_desk;
 struct loop;
 struct timer;
 struct hook;
@@ -76,6 +77,7 @@ struct master {
 	int lock, control_socket, syslog;
 	int64_t started_at;
 	struct reload reload;
+	struct alert_desk *desk;
 	struct timer *stop_timer;
 	int64_t stop_deadline; /* monotonic */
 	int status;

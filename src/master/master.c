@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alert.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "folders.h"
@@ -89,7 +90,10 @@ static void on_reload_signal(void *arg, int signum)
 static void on_child_signal(void *arg, int signum)
 {
 	(void)signum;
-	process_reap(arg);
+	struct master *master = arg;
+
+	alert_reap(master->desk);
+	process_reap(master);
 }
 
 /* ---- start -------------------------------------------------------------------------------- */
@@ -147,6 +151,7 @@ static void run(struct master *master)
 	loop_on_signal(master->loop, SIGHUP, on_reload_signal, master);
 	loop_on_signal(master->loop, SIGCHLD, on_child_signal, master);
 	reload_init(master);
+	master->desk = alert_desk_new(master);
 	process_init_all(master);
 	for (size_t i = 0; i < master->process_count && master->phase == PHASE_STARTING; i++)
 		process_start(&master->processes[i]);
@@ -166,6 +171,7 @@ static void clean_up(struct master *master)
 		channel_free(&master->processes[i].channel);
 		timer_free(&master->processes[i].timer);
 	}
+	alert_desk_free(&master->desk);
 	timer_free(&master->reload.timer);
 	timer_free(&master->reload.watch);
 	timer_free(&master->stop_timer);

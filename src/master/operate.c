@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "alert.h"
 #include "os/log.h"
 
 enum { ROW_MAX = 16384, NUMBER_TEXT = 24, TEXT_MAX = 2048 };
@@ -66,6 +67,7 @@ static const char *state_name(enum process_state state)
 
 static void status_of_master(struct master *master, struct channel *channel, uint64_t id)
 {
+	struct alert_counts alerts;
 	struct row row;
 
 	row_begin(&row);
@@ -78,6 +80,10 @@ static void status_of_master(struct master *master, struct channel *channel, uin
 	add(&row, "version", IPC_FIELD_TEXT, POSTERN_VERSION);
 	add(&row, "config", IPC_FIELD_TEXT, master->path);
 	add_number(&row, "configured", IPC_FIELD_TIME, master->current->made_at);
+	alert_count(master->desk, &alerts);
+	add_number(&row, "alerts_told", IPC_FIELD_NUMBER, (int64_t)alerts.told);
+	add_number(&row, "alerts_failed", IPC_FIELD_NUMBER, (int64_t)(alerts.failed + alerts.lost));
+	add_number(&row, "alerts_waiting", IPC_FIELD_NUMBER, (int64_t)alerts.waiting);
 	row_send(&row, channel, id);
 }
 
@@ -149,7 +155,11 @@ enum err operate(struct process *control, struct slice payload)
 		for (size_t i = 0; i < master->process_count; i++)
 			if (!master->processes[i].retired)
 				status_of_process(&master->processes[i], control->channel, msg.id);
+		alert_rows(master->desk, control->channel, msg.id);
 		end(control->channel, msg.id, true, "");
+		return ERR_OK;
+	case IPC_OP_ALERT_TEST:
+		alert_test(master->desk, msg.id);
 		return ERR_OK;
 	case IPC_OP_RELOAD:
 		reload_request(master, msg.id, false);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "alert.h"
 #include "base/mem.h"
 #include "listeners.h"
 #include "os/log.h"
@@ -271,6 +272,7 @@ static void all_ready(struct master *master)
 		process_commit(&master->processes[i], master->current);
 	master->phase = PHASE_SERVING;
 	os_notify("READY=1");
+	alert_configured(master->desk);
 	if (os_is_root() && master->current->config->user_prefix[0] == '\0')
 		log_note(LOG_WARNING, "all processes run as root, as user_prefix is empty: for "
 				      "tests only");
@@ -329,6 +331,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		return hello.version == IPC_VERSION ? ERR_OK : ERR_RANGE;
 	case IPC_PREPARED:
 		return on_prepared(process, payload);
+	case IPC_ALERT:
+		return alert_message(process, payload);
 	case IPC_OP:
 		return process->node->role == IPC_CONTROL ? operate(process, payload) : ERR_DENIED;
 	default:
@@ -457,10 +461,14 @@ static void ended(struct process *process, int status, int signum)
 	timer_stop(process->timer);
 	channel_free(&process->channel);
 	reload_lost(process);
-	if (!in_order)
+	alert_lost(master->desk, process);
+	if (!in_order) {
 		log_event(LOG_ERROR, "died", LOG_TEXT("process", process->name),
 			  LOG_NUMBER("pid", process->pid), LOG_TEXT("how", how),
 			  LOG_NUMBER("lived_ms", lived));
+		if (master->phase == PHASE_SERVING)
+			alert_died(master->desk, process, how);
+	}
 	process->state = PROCESS_DOWN;
 	process->pid = 0;
 	if (master->phase == PHASE_STOPPING) {

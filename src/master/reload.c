@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "alert.h"
 #include "base/mem.h"
 #include "folders.h"
 #include "os/log.h"
@@ -139,6 +140,7 @@ static void commit(struct master *master)
 			process_commit(&master->processes[i], master->current);
 	/* Once auth knows which back ends there are. */
 	backends_follow(master, old->config);
+	alert_configured(master->desk);
 	log_set_json(master->current->config->log_format == LOG_FORMAT_JSON);
 	log_event(LOG_INFO, "reload", LOG_TEXT("result", "done"), LOG_TEXT("config", master->path),
 		  LOG_BOOL("files_only", master->reload.renew),
@@ -302,6 +304,8 @@ static void on_watch(void *arg)
 	struct master *master = arg;
 
 	timer_set(master->reload.watch, WATCH_MS);
+	if (master->phase == PHASE_SERVING)
+		alert_look(master->desk);
 	if (master->phase == PHASE_SERVING && !reload_under_way(master) && !master->reload.wanted &&
 	    generation_files_changed(master->current))
 		reload_request(master, 0, true);

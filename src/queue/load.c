@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "delivery.h"
 #include "frozen.h"
+#include "ipc/alert.h"
+#include "ipc/child.h"
 #include "os/log.h"
 #include "os/os.h"
 #include "policy/dispatch.h"
@@ -28,6 +31,28 @@ struct aside {
 	struct queue_row *rows;
 };
 
+static void alert_damaged(const struct aside *aside)
+{
+	char key[24], recipients[24], text[400];
+
+	(void)snprintf(key, sizeof(key), "%lld", (long long)aside->aside.key);
+	(void)snprintf(recipients, sizeof(recipients), "%zu", aside->aside.row_count);
+	(void)snprintf(
+		text, sizeof(text),
+		"a message is damaged and was not delivered (%.100s); it was set aside as key "
+		"%s of the table \"damaged\" of queue.db: look at the disk it lies on",
+		aside->aside.reason, key);
+
+	const struct rec_field evidence[] = {
+		{SLICE_LIT("key"), IPC_FIELD_NUMBER, slice_str(key)},
+		{SLICE_LIT("recipients"), IPC_FIELD_NUMBER, slice_str(recipients)},
+		{SLICE_LIT("reason"), IPC_FIELD_TEXT, slice_str(aside->aside.reason)},
+	};
+
+	alert_send(child_master(aside->queue->child), IPC_ALERT_ONCE,
+		   &(struct alert_words){"mail-damaged", key, text, evidence, 3});
+}
+
 static void aside_done(void *arg, enum err err)
 {
 	struct aside *aside = arg;
@@ -37,6 +62,7 @@ static void aside_done(void *arg, enum err err)
 		  LOG_TEXT("reason", aside->aside.reason),
 		  LOG_TEXT("text", "a damaged message was set aside in the table \"damaged\" of "
 				   "queue.db; it was not delivered"));
+	alert_damaged(aside);
 	mem_free(aside->rows);
 	mem_free(aside);
 }

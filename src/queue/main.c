@@ -14,6 +14,8 @@
 #include "frozen.h"
 #include "grants.h"
 #include "intake.h"
+#include "ipc/alert.h"
+#include "ipc/child.h"
 #include "keys.h"
 #include "operator.h"
 #include "os/log.h"
@@ -136,6 +138,20 @@ static void set_sandbox(struct child *child, const struct config *config,
 	*sandbox_out = (struct sandbox){.powers = SANDBOX_FILES, .folders = folders};
 }
 
+static void tell_set_aside(const struct queue *queue, const struct queue_report *report)
+{
+	char text[1000];
+
+	(void)snprintf(text, sizeof(text),
+		       "the damaged database was set aside as %.500s: %llu messages were salvaged, "
+		       "at least %llu could not be read and are in it",
+		       report->aside_path, (unsigned long long)report->salvaged,
+		       (unsigned long long)report->lost);
+	log_note(LOG_ERROR, "%s", text);
+	alert_send(child_master(queue->child), IPC_ALERT_ONCE,
+		   &(struct alert_words){.kind = "queue-damaged", .subject = "", .text = text});
+}
+
 static void tell_report(const struct queue *queue, const struct queue_report *report)
 {
 	if (report->created)
@@ -147,11 +163,7 @@ static void tell_report(const struct queue *queue, const struct queue_report *re
 			"read it any more",
 			queue->folder, report->upgraded_from, QUEUE_SCHEMA);
 	if (report->set_aside)
-		log_note(LOG_ERROR,
-			 "the damaged database was set aside as %s: %llu messages were salvaged, "
-			 "at least %llu could not be read and are in it",
-			 report->aside_path, (unsigned long long)report->salvaged,
-			 (unsigned long long)report->lost);
+		tell_set_aside(queue, report);
 	if (report->orphans != 0)
 		log_note(LOG_INFO, "%llu bodies without a message were removed",
 			 (unsigned long long)report->orphans);

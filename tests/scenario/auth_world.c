@@ -305,11 +305,28 @@ static void add_listeners(void)
 	add_text(&t.config->listens[0].clear_auth_from, "2001:db8::7");
 }
 
+/* What auth has to tell an administrator comes between all else. */
+static bool master_filter(struct peer *peer, uint16_t type, struct slice payload, void *arg)
+{
+	struct msg_alert msg;
+
+	(void)peer;
+	(void)arg;
+	if (type != IPC_ALERT || ipc_decode(type, payload, &msg) != ERR_OK)
+		return false;
+	t.alerts += msg.state != IPC_ALERT_OVER;
+	t.alerts_over += msg.state == IPC_ALERT_OVER;
+	(void)snprintf(t.alert, sizeof(t.alert), "%.*s %.*s", SLICE_ARG(msg.kind),
+		       SLICE_ARG(msg.subject));
+	return true;
+}
+
 void start_all(void)
 {
 	char error[1024];
 
 	process_start(t.loop, t.program, &t.process);
+	peer_set_filter(t.process.master, master_filter, NULL);
 	process_prepare(&t.process, ++t.generation, t.config);
 	if (!process_prepared(&t.process, t.generation, error))
 		fail_msg("refused: %s", error);

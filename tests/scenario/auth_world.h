@@ -43,6 +43,8 @@ struct auth_world {
 	struct fake_queue queue;
 	uint64_t session, op;
 	uint64_t standing[2];
+	unsigned alerts, alerts_over; /* that master was told of */
+	char alert[600];              /* the last one: kind and subject */
 };
 
 extern struct auth_world t;

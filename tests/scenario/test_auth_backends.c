@@ -402,18 +402,23 @@ static void test_busy_is_not_down(void **state)
 static void test_dying(void **state)
 {
 	uint64_t session = start_plain(0, "erin", "pw");
+	unsigned alerts = t.alerts, over;
 
 	(void)state;
 	(void)expect_question(first, "erin", "pw");
 	peer_free(&first);
 	play(second[0], "erin", "pw", IPC_CHECK_NO);
 	expect_fail(0, session, 454, "4.7.0", "backend-unavailable");
+	assert_int_equal(t.alerts, alerts + 1);
+	assert_string_equal(t.alert, "backend-down first");
 	/* Who comes before the next process is there waits for it. */
+	over = t.alerts_over;
 	session = start_plain(0, "erin", "pw");
 	run_for(t.loop, 100);
 	first = start_backend(0, 0);
 	play(first, "erin", "pw", IPC_CHECK_YES);
 	end_grant(0, expect_ok(0, session));
+	assert_int_equal(t.alerts_over, over + 1);
 	/* One that is asked by nobody any more is of no interest. */
 	session = start_plain(0, "frank", "pw");
 	(void)expect_question(first, "frank", "pw");
