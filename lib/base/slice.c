@@ -110,6 +110,14 @@ bool slice_split(struct slice *rest, char sep, struct slice *part_out)
 	return true;
 }
 
+struct slice slice_line(struct slice s)
+{
+	s = slice_head(s, slice_find(s, '\n'));
+	if (s.len != 0 && s.ptr[s.len - 1] == '\r')
+		s.len--;
+	return s;
+}
+
 enum err slice_number(struct slice s, uint64_t max, uint64_t *value_out)
 {
 	uint64_t value = 0;

@@ -42,6 +42,8 @@ size_t slice_find_last(struct slice s, char byte);
 size_t slice_search(struct slice s, struct slice needle);
 /* Takes what is before the first sep off *rest into *part_out; false when *rest is used up. */
 bool slice_split(struct slice *rest, char sep, struct slice *part_out);
+/* What is before the first line feed, if there is one, without a carriage return at its end. */
+struct slice slice_line(struct slice s);
 /* Decimal digits only: no sign, no blank, 1 to 19 digits. ERR_SYNTAX, or ERR_RANGE above max. */
 enum err slice_number(struct slice s, uint64_t max, uint64_t *value_out);
 /* Copies into size bytes with a terminator. ERR_FULL if it does not fit, ERR_SYNTAX at a NUL. */

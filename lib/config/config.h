@@ -25,7 +25,8 @@ enum bare_newline { BARE_NEWLINE_REPAIR, BARE_NEWLINE_REFUSE };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 enum sender_check { SENDER_CHECK_REJECT, SENDER_CHECK_REWRITE, SENDER_CHECK_LOG };
-enum backend_type { BACKEND_SASLAUTHD, BACKEND_SASLDB, BACKEND_PAM };
+enum backend_type { BACKEND_SASLAUTHD, BACKEND_SASLDB, BACKEND_PAM, BACKEND_LDAP };
+enum ldap_scope { LDAP_SCOPE_OF_SUBTREE, LDAP_SCOPE_OF_ONE, LDAP_SCOPE_OF_BASE };
 enum received_shows { RECEIVED_FULL, RECEIVED_ACCOUNT, RECEIVED_MINIMAL };
 
 /* Of a setting that is a load average: so many times the cores as its row says. */
@@ -176,6 +177,18 @@ struct config_certificate {
 	char *key;         /* NULL: it lies in certificate */
 };
 
+struct config_ldap {            /* of a back end */
+	struct strings servers; /* "ldaps://ldap.example.org", in order */
+	bool starttls;
+	char *ca_file; /* NULL: the system's */
+	char *base;    /* NULL: bind_template is set */
+	char *filter;  /* NULL: "(uid=%u)" */
+	enum ldap_scope scope;
+	char *bind_dn; /* NULL: the search is anonymous */
+	char *bind_password_file;
+	char *bind_template; /* NULL: base is set */
+};
+
 struct config_backend { /* somebody else who knows passwords */
 	char *name;
 	enum backend_type type;
@@ -191,6 +204,7 @@ struct config_backend { /* somebody else who knows passwords */
 	char *application;
 	char *config_path;
 	char *service;
+	struct config_ldap ldap;
 };
 
 struct config_tls {

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <netdb.h>
 #include <pwd.h>
@@ -16,41 +15,35 @@
 #include <unistd.h>
 
 #include "config/reader.h"
+#include "config/verifier.h"
 
-struct verifier {
-	const struct config *config;
-	struct buf *errors;
-	bool bad;
-};
+void verify_fault(struct verifier *verifier, struct spot spot, const char *format, va_list args)
+{
+	const struct section *section = section_find(spot.section);
+	char where[PATH_MAX + 32];
 
-/* What is found fault with. */
-struct spot {
-	const char *section; /* "" for what stands outside of sections */
-	size_t index;        /* of those of this kind */
-	const char *setting;
-};
+	places_print(verifier->config->places, section, spot.index,
+		     setting_find(section, spot.setting), where, sizeof(where));
+	buf_append_str(verifier->errors, where);
+	buf_vprintf(verifier->errors, format, args);
+	buf_append_byte(verifier->errors, '\n');
+	verifier->bad = true;
+}
 
 static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
 {
-	const struct section *section = section_find(spot.section);
-	char where[PATH_MAX + 32];
 	va_list args;
 
-	places_print(verifier->config->places, section, spot.index,
-		     setting_find(section, spot.setting), where, sizeof(where));
-	buf_append_str(verifier->errors, where);
 	va_start(args, format);
-	buf_vprintf(verifier->errors, format, args);
+	verify_fault(verifier, spot, format, args);
 	va_end(args);
-	buf_append_byte(verifier->errors, '\n');
-	verifier->bad = true;
 }
 
-static void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
-			    const char *help)
+void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
+		     const char *help)
 {
 	const struct section *section = section_find(spot.section);
 	char why[1024];
@@ -283,72 +276,6 @@ static void verify_relays(struct verifier *verifier)
 				relay->password_file, "");
 		verify_readable(verifier, (struct spot){"relay", i, "ca_file"}, relay->ca_file, "");
 	}
-}
-
-#define OF(type) (1u << BACKEND_##type)
-
-/* A setting that says something to other types only would be a mistake that nobody notices. */
-static void verify_backend(struct verifier *verifier, size_t index)
-{
-	const struct config_backend *backend = &verifier->config->backends[index];
-	const struct {
-		const char *name;
-		bool set;
-		unsigned types;
-	} settings[] = {
-		{"socket", backend->socket != NULL, OF(SASLAUTHD)},
-		{"file", backend->file != NULL, OF(SASLDB)},
-		{"realm", backend->realm != NULL, OF(SASLAUTHD) | OF(SASLDB)},
-		{"application", backend->application != NULL, OF(SASLAUTHD) | OF(SASLDB)},
-		{"config_path", backend->config_path != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(PAM)},
-		{"service", backend->service != NULL, OF(SASLAUTHD) | OF(PAM)},
-	};
-
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		if (settings[i].set && !(settings[i].types & (1u << backend->type)))
-			complain(verifier, (struct spot){"backend", index, settings[i].name},
-				 "backend \"%s\": %s is of no use with type = \"%s\"; take it "
-				 "out",
-				 backend->name, settings[i].name,
-				 config_backend_type(backend->type));
-}
-
-/* Root starts its processes as this user, in this group. */
-static void verify_backend_user(struct verifier *verifier, size_t index)
-{
-	const struct config_backend *backend = &verifier->config->backends[index];
-	char user[256];
-
-	if (geteuid() != 0)
-		return;
-	if (backend->user != NULL)
-		snprintf(user, sizeof(user), "%.200s", backend->user);
-	else if (!config_user(verifier->config, "backend", user))
-		user[0] = '\0';
-	if (user[0] != '\0' && getpwnam(user) == NULL)
-		complain(verifier, (struct spot){"backend", index, "user"},
-			 "backend \"%s\": there is no user %s to run its processes; make it: "
-			 "adduser "
-			 "--system --group --no-create-home %s",
-			 backend->name, user, user);
-	if (backend->group != NULL && getgrnam(backend->group) == NULL)
-		complain(verifier, (struct spot){"backend", index, "group"},
-			 "backend \"%s\": there is no group %s on this machine", backend->name,
-			 backend->group);
-}
-
-static void verify_backends(struct verifier *verifier)
-{
-	const struct config *config = verifier->config;
-
-	for (size_t i = 0; i < config->backend_count; i++) {
-		verify_backend(verifier, i);
-		verify_backend_user(verifier, i);
-	}
-	if (config->backend_count > CONFIG_BACKENDS_MAX)
-		complain(verifier, (struct spot){"backend", CONFIG_BACKENDS_MAX, "type"},
-			 "there are %zu backend sections; %d is the most", config->backend_count,
-			 CONFIG_BACKENDS_MAX);
 }
 
 static bool names_bearer(const struct strings *mechanisms)

@@ -231,10 +231,12 @@ static const int calls_all[] = {
 
 static const int calls_accept[] = {SCMP_SYS(accept4), SCMP_SYS(getpeername)};
 
-/* libunbound's thread among them: it binds ports of UDP and selects. */
+/* libunbound's thread among them: it binds ports of UDP and selects; uname: the C library's
+ * resolver. */
 static const int calls_connect[] = {
-	SCMP_SYS(socket), SCMP_SYS(connect),  SCMP_SYS(bind),  SCMP_SYS(getpeername),
-	SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(ppoll), SCMP_SYS(sendmmsg),
+	SCMP_SYS(socket),      SCMP_SYS(connect), SCMP_SYS(bind),
+	SCMP_SYS(getpeername), SCMP_SYS(uname),   SCMP_SYS(select),
+	SCMP_SYS(pselect6),    SCMP_SYS(ppoll),   SCMP_SYS(sendmmsg),
 };
 
 static const int calls_files[] = {
@@ -298,6 +300,9 @@ static int build_filter(scmp_filter_ctx ctx, int powers)
 		r = ADD_CALLS(ctx, calls_accept);
 	if (r == 0 && (powers & SANDBOX_CONNECT))
 		r = ADD_CALLS(ctx, calls_connect);
+	if (r == 0 && (powers & SANDBOX_CONNECT)) /* of the C library's resolver */
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_EQ, FIONREAD));
 	if (r == 0 && (powers & SANDBOX_FILES))
 		r = ADD_CALLS(ctx, calls_files);
 	return r;

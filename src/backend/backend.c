@@ -3,9 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "ipc/child.h"
 #include "os/log.h"
 #include "os/loop.h"
@@ -19,6 +21,7 @@ struct job {
 	uint64_t id;
 	char name[320 + 1], client[64 + 1]; /* as CHECK takes */
 	struct secret password;
+	struct secret secret; /* the back end's own: a copy, as another may come meanwhile */
 	struct backend_question question;
 	struct backend_answer answer;
 };
@@ -31,8 +34,9 @@ struct backend {
 	struct worker_pool *pool;
 	struct timer *deadline;
 	struct channel *auth;
-	struct job *job; /* with the thread */
-	bool hung;       /* the process ends before the thread has come back: nothing may wait */
+	struct secret secret, next_secret; /* next: of the configuration that is being prepared */
+	struct job *job;                   /* with the thread */
+	bool hung; /* the process ends before the thread has come back: nothing may wait */
 };
 
 /* One per process; main of each executable gives its drivers. */
@@ -49,6 +53,29 @@ void backend_say(struct backend_answer *answer, enum ipc_check verdict, const ch
 	va_end(args);
 }
 
+void backend_words(struct slice text, char *words_out, size_t size)
+{
+	size_t len = 0;
+
+	while (text.len != 0) {
+		uint32_t code = 0;
+		size_t step = utf8_next(text, &code);
+		bool good = step != 0 && !utf8_is_unsafe(code);
+
+		if (step == 0)
+			step = 1;
+		if (len + (good ? step : 1) >= size)
+			break;
+		if (good)
+			memcpy(words_out + len, text.ptr, step);
+		else
+			words_out[len] = '?';
+		len += good ? step : 1;
+		text = slice_skip(text, step);
+	}
+	words_out[len] = '\0';
+}
+
 /* ---- questions ------------------------------------------------------------------------------ */
 
 static void job_free(struct job **job)
@@ -56,6 +83,7 @@ static void job_free(struct job **job)
 	if (*job == NULL)
 		return;
 	secret_clear(&(*job)->password);
+	secret_clear(&(*job)->secret);
 	MEM_FREE(*job);
 }
 
@@ -119,12 +147,14 @@ static struct job *new_job(struct backend *backend, const struct msg_check *msg)
 	(void)slice_copy(msg->name, job->name, sizeof(job->name));
 	(void)slice_copy(msg->client, job->client, sizeof(job->client));
 	secret_set(&job->password, msg->password);
+	secret_set(&job->secret, secret_value(&backend->secret));
 	job->backend = backend;
 	job->id = msg->id;
 	job->question = (struct backend_question){
 		.name = job->name,
 		.client = job->client,
 		.password = job->password.mem, /* which secret_set ends with NUL */
+		.secret = job->secret.mem,
 		.until = os_monotonic_ms() + (int64_t)backend->section->timeout,
 	};
 	backend_say(&job->answer, IPC_CHECK_UNAVAILABLE, "it said nothing");
@@ -213,6 +243,41 @@ static enum err start(struct child *child, const struct config *config, char *wh
 		       : ERR_OK;
 }
 
+/* A file may change while the section stays, so this is taken up by each configuration. */
+static enum err take_file(struct child *child, const struct msg_file *msg, char *why)
+{
+	struct backend *backend = child_data(child);
+	struct slice line = slice_line(msg->value);
+
+	if (!slice_is(msg->title, backend->section->name))
+		return ERR_OK; /* we are about to be replaced */
+	if (line.len == 0 || slice_has_byte(line, '\0')) {
+		(void)snprintf(why, BACKEND_WHY,
+			       "backend \"%s\": the first line of %s is empty, or no text; the "
+			       "password of bind_dn belongs there",
+			       backend->section->name, backend->section->ldap.bind_password_file);
+		return ERR_SYNTAX;
+	}
+	secret_set(&backend->next_secret, line);
+	return ERR_OK;
+}
+
+static void commit(struct child *child, const struct config *config)
+{
+	struct backend *backend = child_data(child);
+
+	(void)config;
+	secret_set(&backend->secret, secret_value(&backend->next_secret));
+	secret_clear(&backend->next_secret);
+}
+
+static void rollback(struct child *child)
+{
+	struct backend *backend = child_data(child);
+
+	secret_clear(&backend->next_secret);
+}
+
 static void set_user(struct child *child, const struct config *config, struct child_user *user)
 {
 	const struct backend *backend = child_data(child);
@@ -276,6 +341,8 @@ static void free_backend(struct backend *backend)
 	worker_pool_free(&backend->pool);
 	timer_free(&backend->deadline);
 	config_free(&backend->config);
+	secret_clear(&backend->secret);
+	secret_clear(&backend->next_secret);
 	mem_free(backend);
 }
 
@@ -285,6 +352,9 @@ int backend_main(int argc, char **argv, const struct backend_driver *const *driv
 		.name = "backend",
 		.role = IPC_BACKEND,
 		.start = start,
+		.file = take_file,
+		.commit = commit,
+		.rollback = rollback,
 		.user = set_user,
 		.peer = peer,
 		.sandbox = set_sandbox,

@@ -27,6 +27,7 @@ struct backend_question {
 	const char *name; /* "alice", or "alice@other.example" */
 	const char *password;
 	const char *client; /* address; "": nobody knows */
+	const char *secret; /* the first line of the section's bind_password_file; "": none */
 	int64_t until;      /* monotonic ms */
 };
 
@@ -56,6 +57,9 @@ struct backend_driver {
 /* Sets verdict and sentence. */
 void backend_say(struct backend_answer *answer, enum ipc_check verdict, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* What others said, for a sentence: whole characters that can be printed, cut at size - 1 bytes. */
+void backend_words(struct slice text, char *words_out, size_t size);
 
 /* Runs the process; drivers: of this executable, the last is NULL. */
 int backend_main(int argc, char **argv, const struct backend_driver *const *drivers);

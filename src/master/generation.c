@@ -260,10 +260,7 @@ static enum err read_password(struct generation *generation, const struct config
 			  errors);
 	if (err != ERR_OK)
 		return err;
-	line = secret_value(&file);
-	line = slice_head(line, slice_find(line, '\n'));
-	if (line.len != 0 && line.ptr[line.len - 1] == '\r')
-		line.len--;
+	line = slice_line(secret_value(&file));
 	if (line.len == 0) {
 		complain(errors,
 			 "relay \"%s\": the first line of %s is empty; the password belongs there",
@@ -336,19 +333,19 @@ static enum err read_authorities(struct generation *generation, struct buf *erro
 	return err;
 }
 
-static enum err read_named(struct generation *generation, const struct config_token *token,
-			   struct buf *errors)
+/* named: all but value is set. */
+static enum err read_named(struct generation *generation, const struct named_file *named,
+			   const char *path, size_t max, struct buf *errors)
 {
 	struct named_file *file = &generation->named_files[generation->named_file_count];
 	char what[256];
 	enum err err;
 
-	*file = (struct named_file){.section = "token",
-				    .title = token->name,
-				    .setting = "jwks_file",
-				    .gets = GETS_TOKEN_KEYS};
-	snprintf(what, sizeof(what), "token \"%s\": %s", token->name, file->setting);
-	err = read_source(generation, what, token->jwks_file, NAMED_FILE_MAX, &file->value, errors);
+	if (path == NULL)
+		return ERR_OK;
+	*file = *named;
+	snprintf(what, sizeof(what), "%s \"%s\": %s", file->section, file->title, file->setting);
+	err = read_source(generation, what, path, max, &file->value, errors);
 	if (err == ERR_OK)
 		generation->named_file_count++;
 	return err;
@@ -358,15 +355,26 @@ static enum err read_named(struct generation *generation, const struct config_to
 static enum err read_named_files(struct generation *generation, struct buf *errors)
 {
 	const struct config *config = generation->config;
-	enum err err = ERR_OK;
+	enum err err = ERR_OK, one;
 
-	generation->named_files =
-		mem_array(config->token_count + 1, sizeof(*generation->named_files));
+	generation->named_files = mem_array(config->token_count + config->backend_count + 1,
+					    sizeof(*generation->named_files));
 	for (size_t i = 0; i < config->token_count; i++) {
-		enum err one = read_named(generation, &config->tokens[i], errors);
+		const struct config_token *token = &config->tokens[i];
+		const struct named_file named = {
+			"token", token->name, "jwks_file", GETS_TOKEN_KEYS, {0}};
 
-		if (err == ERR_OK)
-			err = one;
+		one = read_named(generation, &named, token->jwks_file, NAMED_FILE_MAX, errors);
+		err = err != ERR_OK ? err : one;
+	}
+	for (size_t i = 0; i < config->backend_count; i++) {
+		const struct config_backend *backend = &config->backends[i];
+		const struct named_file named = {
+			"backend", backend->name, "bind_password_file", GETS_BIND_PASSWORD, {0}};
+
+		one = read_named(generation, &named, backend->ldap.bind_password_file, PASSWORD_MAX,
+				 errors);
+		err = err != ERR_OK ? err : one;
 	}
 	return err;
 }

@@ -11,7 +11,7 @@
 const struct graph_node graph_nodes[] = {
 	{"queue", IPC_QUEUE, COUNT_ONE, 0, STOP_LAST},
 	{"auth", IPC_AUTH, COUNT_ONE, GETS_TOKEN_KEYS, STOP_LAST},
-	{"backend", IPC_BACKEND, COUNT_BACKENDS, 0, STOP_LAST},
+	{"backend", IPC_BACKEND, COUNT_BACKENDS, GETS_BIND_PASSWORD, STOP_LAST},
 	{"control", IPC_CONTROL, COUNT_ONE, GETS_CONTROL, STOP_LAST},
 	{"relay", IPC_RELAY, COUNT_ONE, GETS_SECRETS, STOP_FIRST},
 	{"smtpd", IPC_SMTPD, COUNT_SMTPD, GETS_LISTENERS | GETS_IDENTITY, STOP_FIRST},
@@ -52,6 +52,7 @@ const char *graph_program(const struct graph_node *node, const struct config *co
 		[BACKEND_SASLAUTHD] = "backend-cyrus",
 		[BACKEND_SASLDB] = "backend-cyrus",
 		[BACKEND_PAM] = "backend-pam",
+		[BACKEND_LDAP] = "backend-ldap",
 	};
 	const struct config_backend *backend;
 

@@ -14,6 +14,7 @@ enum graph_gets {
 	GETS_SECRETS = 1 << 2,
 	GETS_CONTROL = 1 << 3,    /* the control socket, as a listener */
 	GETS_TOKEN_KEYS = 1 << 4, /* public keys of issuers, as FILE messages */
+	GETS_BIND_PASSWORD = 1 << 5, /* of its own back end, as a FILE message */
 };
 
 /* When a process is told to stop; the next step begins when all of the one before are gone. */

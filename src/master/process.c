@@ -147,6 +147,19 @@ static void send_listeners(struct process *process, const struct generation *gen
 	}
 }
 
+static bool gets_file(const struct process *process, const struct generation *generation,
+		      const struct named_file *file)
+{
+	const struct config_backend *backend;
+
+	if (!(process->node->gets & file->gets))
+		return false;
+	if (process->node->count != COUNT_BACKENDS)
+		return true;
+	backend = config_backend_of(generation->config, process->index);
+	return backend != NULL && strcmp(backend->name, file->title) == 0;
+}
+
 static void send_secrets(struct process *process, const struct generation *generation)
 {
 	for (size_t i = 0; process->node->gets & GETS_IDENTITY && i < generation->identity_count;
@@ -172,7 +185,7 @@ static void send_secrets(struct process *process, const struct generation *gener
 				       slice_str(file->title), slice_str(file->setting),
 				       secret_value(&file->value)};
 
-		if (process->node->gets & file->gets)
+		if (gets_file(process, generation, file))
 			(void)channel_send(process->channel, IPC_FILE, &msg);
 	}
 	if (!(process->node->gets & GETS_SECRETS))

@@ -43,6 +43,17 @@ static void slice_split_parts(void **state)
 	assert_false(slice_split(&rest, ',', &part));
 }
 
+static void slice_line_ends(void **state)
+{
+	(void)state;
+	assert_true(slice_is(slice_line(SLICE_LIT("one\ntwo\n")), "one"));
+	assert_true(slice_is(slice_line(SLICE_LIT("one\r\ntwo")), "one"));
+	assert_true(slice_is(slice_line(SLICE_LIT("o\rne")), "o\rne"));
+	assert_true(slice_is(slice_line(SLICE_LIT("\r")), ""));
+	assert_true(slice_is(slice_line(SLICE_LIT("\none")), ""));
+	assert_true(slice_is(slice_line(SLICE_LIT("")), ""));
+}
+
 static void buf_is_bounded(void **state)
 {
 	struct buf buf;
@@ -199,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slice_number_bounds),
 		cmocka_unit_test(slice_split_parts),
+		cmocka_unit_test(slice_line_ends),
 		cmocka_unit_test(buf_is_bounded),
 		cmocka_unit_test(arena_is_bounded),
 		cmocka_unit_test(base64_every_length),

@@ -72,6 +72,68 @@ static void verify_tells_of_tokens(void **state)
 		 "all of it\n");
 }
 
+#define LDAP "user_prefix = \"\" \nbackend \"b\" { type = ldap servers = "
+#define BASE " base = \"o=x\" "
+
+static void verify_tells_of_directories(void **state)
+{
+	(void)state;
+	verified(PLAIN LDAP "{ \"ldaps://a.example\", \"ldaps://[2001:db8::1]:6360/\" }" BASE "}",
+		 "");
+	verified(PLAIN LDAP
+		 "{ \"ldap://localhost\", \"ldap://127.0.0.9:3890\", \"ldap://[::1]\" }" BASE "}",
+		 "");
+	verified(PLAIN LDAP "\"ldap://a.example\" starttls = yes bind_template = \"uid=%u,o=x\" }",
+		 "");
+	verified(PLAIN LDAP "\"ldap://127.0.0.1.example\"" BASE "}",
+		 "postern.conf:2: backend \"b\": servers: \"ldap://127.0.0.1.example\" would get "
+		 "passwords in clear over the network; use ldaps:// or set starttls = yes\n");
+	verified(PLAIN LDAP "{ \"a.example\", \"ldaps://\", \"ldaps://a/o=x\" }" BASE "}",
+		 "postern.conf:2: backend \"b\": servers: \"a.example\" does not begin with "
+		 "ldaps:// "
+		 "or ldap://\n"
+		 "postern.conf:2: backend \"b\": servers: \"ldaps://\" is to be a host and perhaps "
+		 "a "
+		 "port, and nothing more: ldaps://ldap.example.org:636; the rest has settings of "
+		 "its "
+		 "own\n"
+		 "postern.conf:2: backend \"b\": servers: \"ldaps://a/o=x\" is to be a host and "
+		 "perhaps a port, and nothing more: ldaps://ldap.example.org:636; the rest has "
+		 "settings of its own\n");
+	verified(PLAIN LDAP "\"ldaps://a\" starttls = yes" BASE
+			    "bind_dn = \"cn=x\" filter = \"uid=x\" }",
+		 "postern.conf:2: backend \"b\": starttls is for ldap://; \"ldaps://a\" has TLS "
+		 "from "
+		 "the start\n"
+		 "postern.conf:2: backend \"b\": filter: \"uid=x\" is the same for everybody; put "
+		 "%u "
+		 "where the name belongs\n"
+		 "postern.conf:2: backend \"b\": filter: write it in parentheses: (uid=%u)\n"
+		 "postern.conf:2: backend \"b\": bind_dn is set, and so bind_password_file must "
+		 "be\n");
+	verified(PLAIN LDAP "\"ldaps://a\" bind_template = \"%n\" }",
+		 "postern.conf:2: backend \"b\": bind_template: after % comes u (name), d "
+		 "(domain), s "
+		 "(both) or % in \"%n\"\n");
+	verified(PLAIN LDAP "\"ldaps://a\" scope = one bind_template = \"%u\" }",
+		 "postern.conf:2: backend \"b\": with bind_template nothing is searched; take out "
+		 "base, "
+		 "filter, scope, bind_dn and bind_password_file, or bind_template\n");
+	verified(
+		PLAIN "user_prefix = \"\" \nbackend \"b\" { type = ldap }",
+		"postern.conf:2: backend \"b\": servers is missing: servers = "
+		"\"ldaps://ldap.example.org\"\n"
+		"postern.conf:2: backend \"b\": say where people are: base, to search for them, or "
+		"bind_template, if it is the same for all\n");
+	verified(
+		PLAIN
+		"user_prefix = \"\" \nbackend \"b\" { type = pam starttls = yes scope = base }",
+		"postern.conf:2: backend \"b\": starttls is of no use with type = \"pam\"; take it "
+		"out\n"
+		"postern.conf:2: backend \"b\": scope is of no use with type = \"pam\"; take it "
+		"out\n");
+}
+
 static void verify_tells_what_does_not_fit(void **state)
 {
 	(void)state;
@@ -246,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verify_tells_of_tokens),
+		cmocka_unit_test(verify_tells_of_directories),
 		cmocka_unit_test(verify_tells_what_does_not_fit),
 		cmocka_unit_test(each_fault_names_its_line),
 		cmocka_unit_test(faults_of_included_files),

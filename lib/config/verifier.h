@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of config_verify share: internal to lib/config. */
+#ifndef POSTERN_CONFIG_VERIFIER_H
+#define POSTERN_CONFIG_VERIFIER_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct config;
+
+struct verifier {
+	const struct config *config;
+	struct buf *errors;
+	bool bad;
+};
+
+/* What is found fault with. */
+struct spot {
+	const char *section; /* "" for what stands outside of sections */
+	size_t index;        /* of those of this kind */
+	const char *setting;
+};
+
+/* Adds a line that begins with file and line of the setting. */
+void verify_fault(struct verifier *verifier, struct spot spot, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+/* Finds fault, with help at the end, if path is not NULL and a file that we may not read. */
+void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
+		     const char *help);
+void verify_backends(struct verifier *verifier);
+
+#endif
