@@ -101,6 +101,13 @@ bool config_backend_same(const struct config *a, const struct config *b, size_t 
 	return same;
 }
 
+enum err config_device_encode(const struct config *config, size_t index, struct buf *out)
+{
+	const struct section *section = section_find("device");
+
+	return put_section(out, section, section_base(section, config, index));
+}
+
 static enum err get(struct slice *in, void *value, size_t size)
 {
 	if (in->len < size)

@@ -39,6 +39,7 @@ void config_free(struct config **config)
 	mem_free(c->backends);
 	places_free(&c->places);
 	mem_free(c->tokens);
+	mem_free(c->devices);
 	MEM_FREE(*config);
 }
 
@@ -105,6 +106,25 @@ bool config_networks_have(const struct strings *networks, struct slice address)
 		    network_has(&network, address))
 			return true;
 	return false;
+}
+
+static bool is_listener_of(const struct config_device *device, struct slice listener)
+{
+	for (size_t i = 0; i < device->listeners.count; i++)
+		if (slice_is(listener, device->listeners.items[i]))
+			return true;
+	return device->listeners.count == 0;
+}
+
+size_t config_device_find(const struct config *config, struct slice listener, struct slice address)
+{
+	size_t i = 0;
+
+	while (i < config->device_count &&
+	       (!is_listener_of(&config->devices[i], listener) ||
+		!config_networks_have(&config->devices[i].from, address)))
+		i++;
+	return i;
 }
 
 uint32_t config_load(uint32_t setting, uint32_t per_core, uint32_t cores)

@@ -171,6 +171,16 @@ struct config_token { /* an issuer of bearer tokens */
 	char *scope;             /* NULL: any */
 };
 
+struct config_device { /* known by its address, logs in to nothing */
+	char *name;
+	struct strings from;
+	struct strings send_as;                           /* the first is an address */
+	struct strings to;                                /* none: of the server's own domain */
+	struct strings listeners;                         /* names; none: all */
+	uint32_t recipients_per_hour, recipients_per_day; /* 0: any number */
+	bool i_know_this_is_open;
+};
+
 struct config_certificate {
 	char *name;        /* for messages; which client gets it hangs on the names within */
 	char *certificate; /* as in struct config_tls */
@@ -230,6 +240,8 @@ struct config {
 	size_t route_count;
 	struct config_token *tokens;
 	size_t token_count;
+	struct config_device *devices;
+	size_t device_count;
 	struct config_certificate *certificates; /* beside that of tls */
 	size_t certificate_count;
 	struct config_backend *backends; /* in the order in which they are asked */
@@ -256,6 +268,13 @@ enum err config_decode(struct slice bytes, struct config **config_out); /* ERR_S
  */
 enum err config_copy(const struct config *config, struct config **copy_out);
 const struct config_relay *config_relay_find(const struct config *config, const char *name);
+/*
+ * The device that a client of this address is on this listener, by its number; device_count: none.
+ * address as for config_networks_have.
+ */
+size_t config_device_find(const struct config *config, struct slice listener, struct slice address);
+/* Appends all that the section says, for comparison. ERR_FULL. */
+enum err config_device_encode(const struct config *config, size_t index, struct buf *out);
 const char *config_backend_type(enum backend_type type); /* as in the file */
 /* Whether back end number index is the same in both, with all its settings. */
 bool config_backend_same(const struct config *a, const struct config *b, size_t index);

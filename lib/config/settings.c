@@ -62,6 +62,7 @@ enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 	offsetof(struct config, certificates), offsetof(struct config, certificate_count)
 #define ARRAY_backend offsetof(struct config, backends), offsetof(struct config, backend_count)
 #define ARRAY_token   offsetof(struct config, tokens), offsetof(struct config, token_count)
+#define ARRAY_device  offsetof(struct config, devices), offsetof(struct config, device_count)
 #define ARRAY_route   offsetof(struct config, routes), offsetof(struct config, route_count)
 #define TITLED        true
 #define SINGLE        false

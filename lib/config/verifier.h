@@ -3,7 +3,6 @@
 #ifndef POSTERN_CONFIG_VERIFIER_H
 #define POSTERN_CONFIG_VERIFIER_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -24,11 +23,13 @@ struct spot {
 };
 
 /* Adds a line that begins with file and line of the setting. */
-void verify_fault(struct verifier *verifier, struct spot spot, const char *format, va_list args)
-	__attribute__((format(printf, 3, 0)));
+void disagree(struct verifier *verifier, struct spot spot, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Finds fault, with help at the end, if path is not NULL and a file that we may not read. */
 void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
 		     const char *help);
 void verify_backends(struct verifier *verifier);
+/* Devices that are known by their address: who else could have it? Looks at this machine's. */
+void verify_devices(struct verifier *verifier);
 
 #endif

@@ -17,29 +17,20 @@
 #include "config/reader.h"
 #include "config/verifier.h"
 
-void verify_fault(struct verifier *verifier, struct spot spot, const char *format, va_list args)
+void disagree(struct verifier *verifier, struct spot spot, const char *format, ...)
 {
 	const struct section *section = section_find(spot.section);
 	char where[PATH_MAX + 32];
+	va_list args;
 
 	places_print(verifier->config->places, section, spot.index,
 		     setting_find(section, spot.setting), where, sizeof(where));
 	buf_append_str(verifier->errors, where);
+	va_start(args, format);
 	buf_vprintf(verifier->errors, format, args);
+	va_end(args);
 	buf_append_byte(verifier->errors, '\n');
 	verifier->bad = true;
-}
-
-static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	verify_fault(verifier, spot, format, args);
-	va_end(args);
 }
 
 void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
@@ -55,7 +46,7 @@ void verify_readable(struct verifier *verifier, struct spot spot, const char *pa
 		snprintf(name, sizeof(name), " \"%s\"",
 			 *section_title(section_base(section, verifier->config, spot.index)));
 	explain_file(path, errno, why, sizeof(why));
-	complain(verifier, spot, "%s%s: %s: %s%s", spot.section, name, spot.setting, why, help);
+	disagree(verifier, spot, "%s%s: %s: %s%s", spot.section, name, spot.setting, why, help);
 }
 
 static unsigned port_of(const char *address)
@@ -87,7 +78,7 @@ static void verify_address(struct verifier *verifier, size_t listen, size_t numb
 	const struct spot spot = {"listen", listen, "address"};
 
 	if (port_of(address) == 0)
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "listen \"%s\": address %s: /etc/services knows no such port; write its "
 			 "number",
 			 mine->name, address);
@@ -96,7 +87,7 @@ static void verify_address(struct verifier *verifier, size_t listen, size_t numb
 
 		for (size_t n = 0; n < other->address.count && (i < listen || n < number); n++)
 			if (addresses_collide(address, other->address.items[n]))
-				complain(verifier, spot,
+				disagree(verifier, spot,
 					 "listen \"%s\": address %s is taken by %s of listen "
 					 "\"%s\"; one of "
 					 "them must change",
@@ -111,18 +102,18 @@ static void verify_clear_auth(struct verifier *verifier, size_t index)
 	bool any = listen->clear_auth_from.count != 0;
 
 	if (listen->tls == TLS_MODE_NONE && listen->auth == AUTH_MODE_REQUIRED && !any)
-		complain(verifier, (struct spot){"listen", index, "tls"},
+		disagree(verifier, (struct spot){"listen", index, "tls"},
 			 "listen \"%s\": nobody could log in: passwords are not taken without TLS; "
 			 "set tls = \"starttls\" or \"implicit\", or name the clients that may "
 			 "in clear_auth_from",
 			 listen->name);
 	if (any && listen->auth == AUTH_MODE_OFF)
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "listen \"%s\": clear_auth_from is of no use with auth = \"off\"; take it "
 			 "out, or allow logins",
 			 listen->name);
 	if (any && listen->tls == TLS_MODE_IMPLICIT)
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "listen \"%s\": clear_auth_from is of no use with tls = \"implicit\": "
 			 "there is no clear text; name the clients in a listen section with tls = "
 			 "\"starttls\" or \"none\"",
@@ -143,7 +134,7 @@ static void verify_for_accounts(struct verifier *verifier, size_t index)
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		if (settings[i].set && listen->auth == AUTH_MODE_OFF)
-			complain(verifier, (struct spot){"listen", index, settings[i].name},
+			disagree(verifier, (struct spot){"listen", index, settings[i].name},
 				 "listen \"%s\": %s is of no use with auth = \"off\"; take it out, "
 				 "or allow logins",
 				 listen->name, settings[i].name);
@@ -164,19 +155,19 @@ static void verify_mechanisms(struct verifier *verifier, size_t index)
 	const struct config_listen *listen = &config->listens[index];
 
 	if (listen->client_ca != NULL && listen->tls == TLS_MODE_NONE)
-		complain(verifier, (struct spot){"listen", index, "client_ca"},
+		disagree(verifier, (struct spot){"listen", index, "client_ca"},
 			 "listen \"%s\": client_ca is of no use with tls = \"none\": certificates "
 			 "come with TLS",
 			 listen->name);
 	verify_readable(verifier, (struct spot){"listen", index, "client_ca"}, listen->client_ca,
 			"");
 	if (names_mechanism(&listen->mechanisms, "EXTERNAL") && listen->client_ca == NULL)
-		complain(verifier, (struct spot){"listen", index, "mechanisms"},
+		disagree(verifier, (struct spot){"listen", index, "mechanisms"},
 			 "listen \"%s\": EXTERNAL needs client_ca, the file of those who may vouch "
 			 "for clients",
 			 listen->name);
 	if (names_mechanism(&listen->mechanisms, "GSSAPI") && config->auth.keytab == NULL)
-		complain(verifier, (struct spot){"listen", index, "mechanisms"},
+		disagree(verifier, (struct spot){"listen", index, "mechanisms"},
 			 "listen \"%s\": GSSAPI needs auth { keytab = ... }, the Kerberos key of "
 			 "this "
 			 "server",
@@ -188,7 +179,7 @@ static void verify_auth(struct verifier *verifier)
 	const struct config *config = verifier->config;
 
 	if (names_mechanism(&config->auth.mechanisms, "GSSAPI") && config->auth.keytab == NULL)
-		complain(verifier, (struct spot){"auth", 0, "mechanisms"},
+		disagree(verifier, (struct spot){"auth", 0, "mechanisms"},
 			 "GSSAPI needs auth { keytab = ... }, the Kerberos key of this server");
 	verify_readable(verifier, (struct spot){"auth", 0, "keytab"}, config->auth.keytab, "");
 }
@@ -198,18 +189,18 @@ static void verify_old_tls(struct verifier *verifier, size_t index)
 	const struct config_listen *listen = &verifier->config->listens[index];
 
 	if (listen->tls_min == TLS_MIN_1_0 || listen->tls_min == TLS_MIN_1_1)
-		complain(verifier, (struct spot){"listen", index, "tls_min"},
+		disagree(verifier, (struct spot){"listen", index, "tls_min"},
 			 "listen \"%s\": tls_min = \"%s\" would weaken TLS for every client; name "
 			 "those that need it instead: tls_legacy_from = \"192.0.2.7\"%s",
 			 listen->name, listen->tls_min == TLS_MIN_1_0 ? "1.0" : "1.1",
 			 listen->tls_min == TLS_MIN_1_0 ? "" : " and tls_legacy_min = \"1.1\"");
 	if (listen->tls == TLS_MODE_NONE && listen->tls_legacy_from.count != 0)
-		complain(verifier, (struct spot){"listen", index, "tls_legacy_from"},
+		disagree(verifier, (struct spot){"listen", index, "tls_legacy_from"},
 			 "listen \"%s\": tls_legacy_from is of no use with tls = \"none\"; set tls "
 			 "= \"starttls\" or \"implicit\"",
 			 listen->name);
 	if (listen->tls_legacy_min != TLS_LEGACY_1_0 && listen->tls_legacy_from.count == 0)
-		complain(
+		disagree(
 			verifier, (struct spot){"listen", index, "tls_legacy_min"},
 			"listen \"%s\": tls_legacy_min is of no use without tls_legacy_from, which "
 			"names the clients that it is for",
@@ -260,15 +251,15 @@ static void verify_relays(struct verifier *verifier)
 		const struct config_relay *relay = &verifier->config->relays[i];
 
 		if (relay->user != NULL && relay->password_file == NULL)
-			complain(verifier, (struct spot){"relay", i, "user"},
+			disagree(verifier, (struct spot){"relay", i, "user"},
 				 "relay \"%s\": user is set, and so password_file must be",
 				 relay->name);
 		if (relay->user == NULL && relay->password_file != NULL)
-			complain(verifier, (struct spot){"relay", i, "password_file"},
+			disagree(verifier, (struct spot){"relay", i, "password_file"},
 				 "relay \"%s\": password_file is set, and so user must be",
 				 relay->name);
 		if (relay->user != NULL && relay->tls == RELAY_TLS_NONE)
-			complain(verifier, (struct spot){"relay", i, "tls"},
+			disagree(verifier, (struct spot){"relay", i, "tls"},
 				 "relay \"%s\": tls = \"none\" would send the password in clear; "
 				 "use \"required\" or \"implicit\"",
 				 relay->name);
@@ -295,10 +286,10 @@ static void verify_no_bearer(struct verifier *verifier)
 	const struct config *config = verifier->config;
 
 	if (names_bearer(&config->auth.mechanisms))
-		complain(verifier, (struct spot){"auth", 0, "mechanisms"}, "auth: %s", text);
+		disagree(verifier, (struct spot){"auth", 0, "mechanisms"}, "auth: %s", text);
 	for (size_t i = 0; i < config->listen_count; i++)
 		if (names_bearer(&config->listens[i].mechanisms))
-			complain(verifier, (struct spot){"listen", i, "mechanisms"},
+			disagree(verifier, (struct spot){"listen", i, "mechanisms"},
 				 "listen \"%s\": %s", config->listens[i].name, text);
 }
 
@@ -313,7 +304,7 @@ static void verify_tokens(struct verifier *verifier)
 				config->tokens[i].jwks_file, "");
 		for (size_t n = 0; n < i; n++)
 			if (strcmp(config->tokens[i].issuer, config->tokens[n].issuer) == 0)
-				complain(verifier, (struct spot){"token", i, "issuer"},
+				disagree(verifier, (struct spot){"token", i, "issuer"},
 					 "token \"%s\": token \"%s\" has the same issuer; one "
 					 "section "
 					 "tells all of it",
@@ -335,12 +326,12 @@ static void verify_alert(struct verifier *verifier)
 	if (faccessat(AT_FDCWD, alert->command, F_OK, AT_EACCESS) == 0 &&
 	    (faccessat(AT_FDCWD, alert->command, X_OK, AT_EACCESS) != 0 ||
 	     faccessat(AT_FDCWD, inside, F_OK, AT_EACCESS) == 0))
-		complain(verifier, command,
+		disagree(verifier, command,
 			 "alert: command: %s is not a program that can be run: chmod a+x makes one "
 			 "of a script",
 			 alert->command);
 	if (geteuid() == 0 && config_alert_user(verifier->config, user) && getpwnam(user) == NULL)
-		complain(verifier, (struct spot){"alert", 0, "user"},
+		disagree(verifier, (struct spot){"alert", 0, "user"},
 			 "alert: there is no user %s to run command; `postern setup` makes it, or: "
 			 "adduser --system --group --no-create-home %s",
 			 user, user);
@@ -389,13 +380,13 @@ static void verify_routes(struct verifier *verifier)
 		const struct config_route *route = &config->routes[i];
 
 		if (route->kind == ROUTE_RELAY && config_relay_find(config, route->target) == NULL)
-			complain(verifier, (struct spot){"route", i, "via"},
+			disagree(verifier, (struct spot){"route", i, "via"},
 				 "route \"%s\": there is no relay \"%s\"; add relay \"%s\" { host "
 				 "= ... }",
 				 route->name, route->target, route->target);
 	}
 	if (uses_mx(config) && !hostname_is_public(config->hostname))
-		complain(verifier, (struct spot){"", 0, "hostname"},
+		disagree(verifier, (struct spot){"", 0, "hostname"},
 			 "hostname = \"%s\" is no public name, and mail that goes by MX is refused "
 			 "for that; "
 			 "set this server's full name, or a route that takes all mail elsewhere",
@@ -407,18 +398,18 @@ static void verify_rest(struct verifier *verifier)
 	const struct config *config = verifier->config;
 
 	if (config->queue.retry_first > config->queue.retry_max)
-		complain(verifier, (struct spot){"queue", 0, "retry_first"},
+		disagree(verifier, (struct spot){"queue", 0, "retry_first"},
 			 "queue: retry_first is longer than retry_max");
 	if (config->queue.retry_first > config->queue.expire)
-		complain(verifier, (struct spot){"queue", 0, "retry_first"},
+		disagree(verifier, (struct spot){"queue", 0, "retry_first"},
 			 "queue: retry_first is longer than expire: mail would never be tried "
 			 "again");
 	if (config->delivery.connections_per_host > config->delivery.connections)
-		complain(verifier, (struct spot){"delivery", 0, "connections_per_host"},
+		disagree(verifier, (struct spot){"delivery", 0, "connections_per_host"},
 			 "delivery: connections_per_host is more than connections");
 	if (strlen(config->runtime_dir) + sizeof("/control.sock") >
 	    sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		complain(verifier, (struct spot){"", 0, "runtime_dir"},
+		disagree(verifier, (struct spot){"", 0, "runtime_dir"},
 			 "runtime_dir: the path is too long for a socket in it");
 }
 
@@ -432,6 +423,7 @@ enum err config_verify(const struct config *config, struct buf *errors)
 	verify_backends(&verifier);
 	verify_tokens(&verifier);
 	verify_alert(&verifier);
+	verify_devices(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);
 	return verifier.bad ? ERR_SYNTAX : ERR_OK;

@@ -10,18 +10,6 @@
 
 #include "config/reader.h"
 
-static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void complain(struct verifier *verifier, struct spot spot, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	verify_fault(verifier, spot, format, args);
-	va_end(args);
-}
-
 #define OF(type) (1u << BACKEND_##type)
 
 /* A setting that says something to other types only would be a mistake that nobody notices. */
@@ -52,7 +40,7 @@ static void verify_backend(struct verifier *verifier, size_t index)
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		if (settings[i].set && !(settings[i].types & (1u << backend->type)))
-			complain(verifier, (struct spot){"backend", index, settings[i].name},
+			disagree(verifier, (struct spot){"backend", index, settings[i].name},
 				 "backend \"%s\": %s is of no use with type = \"%s\"; take it "
 				 "out",
 				 backend->name, settings[i].name,
@@ -72,13 +60,13 @@ static void verify_backend_user(struct verifier *verifier, size_t index)
 	else if (!config_user(verifier->config, "backend", user))
 		user[0] = '\0';
 	if (user[0] != '\0' && getpwnam(user) == NULL)
-		complain(verifier, (struct spot){"backend", index, "user"},
+		disagree(verifier, (struct spot){"backend", index, "user"},
 			 "backend \"%s\": there is no user %s to run its processes; make it: "
 			 "adduser "
 			 "--system --group --no-create-home %s",
 			 backend->name, user, user);
 	if (backend->group != NULL && getgrnam(backend->group) == NULL)
-		complain(verifier, (struct spot){"backend", index, "group"},
+		disagree(verifier, (struct spot){"backend", index, "group"},
 			 "backend \"%s\": there is no group %s on this machine", backend->name,
 			 backend->group);
 }
@@ -111,7 +99,7 @@ static void verify_server(struct verifier *verifier, size_t index, const char *s
 	bool tls = slice_starts(url, "ldaps://");
 
 	if (!tls && !slice_starts(url, "ldap://")) {
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "backend \"%s\": servers: \"%s\" does not begin with ldaps:// or ldap://",
 			 backend->name, server);
 		return;
@@ -120,18 +108,18 @@ static void verify_server(struct verifier *verifier, size_t index, const char *s
 	host = host_of(slice_head(url, slice_find(url, '/')));
 	if (host.len == 0 || slice_find(url, '/') + 1 < url.len || slice_has_byte(url, '?') ||
 	    slice_has_byte(url, ' '))
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "backend \"%s\": servers: \"%s\" is to be a host and perhaps a port, and "
 			 "nothing more: ldaps://ldap.example.org:636; the rest has settings of its "
 			 "own",
 			 backend->name, server);
 	else if (!tls && !backend->ldap.starttls && !is_this_machine(host))
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "backend \"%s\": servers: \"%s\" would get passwords in clear over the "
 			 "network; use ldaps:// or set starttls = yes",
 			 backend->name, server);
 	if (tls && backend->ldap.starttls)
-		complain(verifier, (struct spot){"backend", index, "starttls"},
+		disagree(verifier, (struct spot){"backend", index, "starttls"},
 			 "backend \"%s\": starttls is for ldap://; \"%s\" has TLS from the start",
 			 backend->name, server);
 }
@@ -148,7 +136,7 @@ static void verify_template(struct verifier *verifier, struct spot spot, const c
 		at++;
 		who = who || *at == 'u' || *at == 's';
 		if (*at == '\0' || strchr("uds%", *at) == NULL) {
-			complain(
+			disagree(
 				verifier, spot,
 				"backend \"%s\": %s: after %% comes u (name), d (domain), s (both) "
 				"or %% in \"%s\"",
@@ -157,7 +145,7 @@ static void verify_template(struct verifier *verifier, struct spot spot, const c
 		}
 	}
 	if (!who)
-		complain(verifier, spot,
+		disagree(verifier, spot,
 			 "backend \"%s\": %s: \"%s\" is the same for everybody; put %%u where the "
 			 "name belongs",
 			 name, spot.setting, text);
@@ -172,12 +160,12 @@ static void verify_search(struct verifier *verifier, size_t index)
 	if (ldap->filter != NULL) {
 		verify_template(verifier, filter, ldap->filter);
 		if (ldap->filter[0] != '(')
-			complain(verifier, filter,
+			disagree(verifier, filter,
 				 "backend \"%s\": filter: write it in parentheses: (uid=%%u)",
 				 name);
 	}
 	if ((ldap->bind_dn != NULL) != (ldap->bind_password_file != NULL))
-		complain(verifier, (struct spot){"backend", index, "bind_dn"},
+		disagree(verifier, (struct spot){"backend", index, "bind_dn"},
 			 "backend \"%s\": %s is set, and so %s must be", name,
 			 ldap->bind_dn != NULL ? "bind_dn" : "bind_password_file",
 			 ldap->bind_dn != NULL ? "bind_password_file" : "bind_dn");
@@ -191,7 +179,7 @@ static void verify_ldap(struct verifier *verifier, size_t index)
 	const char *name = verifier->config->backends[index].name;
 
 	if (ldap->servers.count == 0)
-		complain(verifier, (struct spot){"backend", index, "type"},
+		disagree(verifier, (struct spot){"backend", index, "type"},
 			 "backend \"%s\": servers is missing: servers = "
 			 "\"ldaps://ldap.example.org\"",
 			 name);
@@ -199,7 +187,7 @@ static void verify_ldap(struct verifier *verifier, size_t index)
 		verify_server(verifier, index, ldap->servers.items[i]);
 	verify_readable(verifier, (struct spot){"backend", index, "ca_file"}, ldap->ca_file, "");
 	if (ldap->bind_template == NULL && ldap->base == NULL)
-		complain(verifier, (struct spot){"backend", index, "type"},
+		disagree(verifier, (struct spot){"backend", index, "type"},
 			 "backend \"%s\": say where people are: base, to search for them, or "
 			 "bind_template, if it is the same for all",
 			 name);
@@ -207,7 +195,7 @@ static void verify_ldap(struct verifier *verifier, size_t index)
 		verify_search(verifier, index);
 	else if (ldap->base != NULL || ldap->filter != NULL || ldap->bind_dn != NULL ||
 		 ldap->bind_password_file != NULL || ldap->scope != LDAP_SCOPE_OF_SUBTREE)
-		complain(verifier, (struct spot){"backend", index, "bind_template"},
+		disagree(verifier, (struct spot){"backend", index, "bind_template"},
 			 "backend \"%s\": with bind_template nothing is searched; take out base, "
 			 "filter, scope, bind_dn and bind_password_file, or bind_template",
 			 name);
@@ -229,7 +217,7 @@ void verify_backends(struct verifier *verifier)
 			verify_ldap(verifier, i);
 	}
 	if (config->backend_count > CONFIG_BACKENDS_MAX)
-		complain(verifier, (struct spot){"backend", CONFIG_BACKENDS_MAX, "type"},
+		disagree(verifier, (struct spot){"backend", CONFIG_BACKENDS_MAX, "type"},
 			 "there are %zu backend sections; %d is the most", config->backend_count,
 			 CONFIG_BACKENDS_MAX);
 }

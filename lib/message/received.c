@@ -94,7 +94,7 @@ static void put_from(const struct trace *trace, struct buf *out, enum err *err)
 	}
 	if (trace->account.len > 0) {
 		put(out, " (account ", err);
-		put_filtered(out, trace->account, TRACE_NAME_MAX, ".-_@+=/~*", trace->utf8, err);
+		put_filtered(out, trace->account, TRACE_NAME_MAX, ".-_@+=/~*:", trace->utf8, err);
 		if (trace->key.len > 0) {
 			put(out, ", key ", err);
 			put_filtered(out, trace->key, TRACE_NAME_MAX, ".-_", false, err);

@@ -39,6 +39,7 @@ struct smtp_server_options {
 	bool auth_in_clear;       /* AUTH also without TLS: the administrator named this client */
 	bool bare_newline_repair; /* LF to CRLF for those who are logged in, else refuse (A2) */
 	bool long_lines_refuse;   /* lines over 998 octets (RFC 5322 2.1.1), else over 64 KiB */
+	bool admitted;            /* the administrator lets this client send without AUTH */
 	bool auth_equals;         /* also announce "AUTH=", which some old clients look for */
 	uint64_t message_size;    /* bytes; announced by SIZE; may change after login */
 	uint64_t size_offered;    /* what SIZE announces instead; 0: message_size */

@@ -233,7 +233,7 @@ static bool is_offered(const struct smtp_server *server, const struct command *c
 static const char *order_error(const struct smtp_server *server, const struct command *command,
 			       struct slice args)
 {
-	bool login_needed = server->options.auth == SMTP_AUTH_REQUIRED && !server->authenticated;
+	bool login_needed = server->options.auth == SMTP_AUTH_REQUIRED && !server_knows(server);
 
 	if ((command->flags & CMD_DEAD) != 0 || !is_offered(server, command))
 		return "502 5.5.1 Not implemented";
@@ -266,7 +266,7 @@ static const char *order_hint(const char *error)
 /* Counts commands before login; true: there were too many. */
 static bool too_many_commands(struct smtp_server *server)
 {
-	if (server->options.auth != SMTP_AUTH_REQUIRED || server->authenticated)
+	if (server->options.auth != SMTP_AUTH_REQUIRED || server_knows(server))
 		return false;
 	if (++server->commands <= SMTP_COMMANDS_BEFORE_LOGIN_MAX)
 		return false;

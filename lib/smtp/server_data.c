@@ -85,10 +85,10 @@ static void body_text(struct smtp_server *server, struct slice text,
 		*event_out = (struct smtp_server_event){.type = SMTP_SERVER_BODY, .text = text};
 }
 
-/* A CR or LF alone: made a line end for those who are logged in, if so set. */
+/* A CR or LF alone: made a line end for those whom we know, if so set. */
 void server_body_bare(struct smtp_server *server, struct smtp_server_event *event_out)
 {
-	if (!server->authenticated || !server->options.bare_newline_repair) {
+	if (!server_knows(server) || !server->options.bare_newline_repair) {
 		server_drop_body(server, "521 5.5.2 A line of the message does not end with CR LF",
 				 true);
 		return;

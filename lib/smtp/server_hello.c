@@ -8,6 +8,11 @@
 #include "base/mem.h"
 #include "smtp/server_private.h"
 
+bool server_knows(const struct smtp_server *server)
+{
+	return server->authenticated || server->options.admitted;
+}
+
 bool server_has(const struct smtp_server *server, unsigned extension)
 {
 	const unsigned members =
@@ -20,7 +25,7 @@ bool server_has(const struct smtp_server *server, unsigned extension)
 	if (extension == SMTP_EXT_FUTURERELEASE &&
 	    (server->options.hold_max == 0 || server->wall == 0))
 		return false;
-	return (extension & members) == 0 || server->authenticated ||
+	return (extension & members) == 0 || server_knows(server) ||
 	       server->options.auth == SMTP_AUTH_REQUIRED;
 }
 

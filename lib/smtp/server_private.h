@@ -145,6 +145,9 @@ void server_cmd_helo(struct smtp_server *server, struct slice args, struct slice
 /* Whether this client may use the extension now: one of enum smtp_extension. */
 bool server_has(const struct smtp_server *server, unsigned extension);
 
+/* Has it logged in, or is it let in without? */
+bool server_knows(const struct smtp_server *server);
+
 /* ---- server_mail.c */
 void server_cmd_mail(struct smtp_server *server, struct slice args, struct slice line);
 void server_cmd_rcpt(struct smtp_server *server, struct slice args, struct slice line);

@@ -86,7 +86,7 @@ bool server_spoke_early(struct smtp_server *server)
 /* Who is logged in is not cut off for recipients that do not exist. */
 static bool too_many_refusals(struct smtp_server *server, bool counts)
 {
-	return counts && !server->authenticated && server->options.errors != 0 &&
+	return counts && !server_knows(server) && server->options.errors != 0 &&
 	       ++server->errors > server->options.errors;
 }
 

@@ -24,6 +24,13 @@ enum {
 	ACCOUNT_REASON_MAX = 500, /* why it is frozen */
 	ACCOUNT_WHY = 512,
 };
+/*
+ * A device that is known by its address has an account, too: of this and its name, which no login can
+ * have, with no password and this source. What it may do stands in the configuration.
+ */
+#define ACCOUNT_DEVICE        "device:"
+#define ACCOUNT_DEVICE_SOURCE "device"
+bool account_is_device(const char *name);
 #define ACCOUNT_MESSAGE_MAX (UINT64_C(4) << 30) /* as of limits.message_size */
 
 /* How many recipients. 0: as limits { } says; ACCOUNT_NO_LIMIT: any number. */

@@ -151,3 +151,8 @@ enum err account_address(const char *name, const char *domain,
 		*c = ascii_lower(*c);
 	return ERR_OK;
 }
+
+bool account_is_device(const char *name)
+{
+	return slice_starts(slice_str(name), ACCOUNT_DEVICE);
+}

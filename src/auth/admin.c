@@ -12,6 +12,7 @@
 #include "blocked.h"
 #include "config/config.h"
 #include "defence.h"
+#include "devices.h"
 #include "elsewhere.h"
 #include "fields.h"
 #include "frozen.h"
@@ -184,6 +185,20 @@ static void send_backend(void *arg, const struct backends_row *backend)
 	ipc_list_release(&row);
 }
 
+static void send_device(void *arg, const struct devices_row *device)
+{
+	struct ipc_list_builder row;
+
+	ipc_list_begin(&row, ROW_MAX);
+	row_text(&row, "device", device->name);
+	row_number(&row, "logins", device->logins);
+	row_number(&row, "refused", device->refused);
+	row_time(&row, "last", device->last);
+	row_text(&row, "client", device->client);
+	send_fields(arg, ipc_list_view(&row));
+	ipc_list_release(&row);
+}
+
 static void add_mechanisms(const struct auth *auth, const struct operation *operation,
 			   struct ipc_list_builder *row)
 {
@@ -223,6 +238,7 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	send_fields(&answer, ipc_list_view(&row));
 	ipc_list_release(&row);
 	backends_rows(auth->backends, send_backend, &answer);
+	devices_rows(auth->devices, send_device, &answer);
 	limits_rows(auth, send_limit, &answer);
 }
 

@@ -12,6 +12,7 @@
  *	verify.c     names and passwords against the store, on threads
  *	backends.c   names and passwords that others know, through processes of their own
  *	defence.c    who has failed too often; sightings.c keeps from where accounts log in
+ *	devices.c    who logs in by nothing but an address
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	usage.c      what accounts were used for  senders.c what they may send as
  *	grants.c     what smtpd may do, held by queue
@@ -38,6 +39,7 @@ struct backends;
 struct child;
 struct config;
 struct defence;
+struct devices;
 struct door;
 struct front;
 struct frozen;
@@ -76,6 +78,7 @@ struct auth {
 	struct tokens *tokens;
 	struct proven *proven;
 	struct defence *defence;
+	struct devices *devices;
 	struct door *door;
 	struct grants *grants;
 	struct volumes *volumes;

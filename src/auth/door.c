@@ -21,6 +21,7 @@ enum {
 	WAITING_PER_SOURCE = 16,
 	/* What one smtpd may have at the door beside the sessions that are let in. */
 	KNOCKING_MAX = 65536,
+	CLIENT_MAX = 64,   /* as in messages.def */
 	LOAD_EVERY = 2000, /* ms at least between two looks at the load */
 };
 
@@ -30,6 +31,7 @@ struct guest {
 	struct front *front;
 	struct visitor *visitor;
 	uint32_t login_failures;
+	char client[CLIENT_MAX + 1]; /* its address, as smtpd told it */
 };
 
 struct door {
@@ -183,11 +185,12 @@ static struct guest *find(struct front *front, uint64_t id)
 	return guest;
 }
 
-static struct guest *guest_new(struct front *front, uint64_t id)
+static struct guest *guest_new(struct front *front, const struct msg_knock *msg)
 {
 	struct guest *guest = mem_alloc(sizeof(*guest));
 
-	guest->id = id;
+	guest->id = msg->id;
+	(void)slice_copy(msg->client, guest->client, sizeof(guest->client));
 	guest->front = front;
 	HASH_ADD(hh, front->guests, id, sizeof(guest->id), guest);
 	return guest;
@@ -197,13 +200,14 @@ static struct guest *guest_new(struct front *front, uint64_t id)
  * Let in by the auth before this one. More than limits.sessions cannot be, unless that was lowered
  * meanwhile, or this smtpd makes them up: the rest must go.
  */
-static void take_over(struct front *front, uint64_t id, const unsigned char *source, int64_t now)
+static void take_over(struct front *front, const struct msg_knock *msg, const unsigned char *source,
+		      int64_t now)
 {
-	struct guest *guest = guest_new(front, id);
+	struct guest *guest = guest_new(front, msg);
 
 	guest->visitor = admission_present(front->auth->door->admission, source, now, guest);
 	if (guest->visitor == NULL) {
-		send_away(front, id, &FULL);
+		send_away(front, msg->id, &FULL);
 		forget(guest);
 	}
 }
@@ -224,7 +228,7 @@ enum err door_knock(struct front *front, const struct msg_knock *msg)
 		return ERR_RANGE;
 	(void)source_read(msg->client, source); /* what is none ("local") is one like any other */
 	if (msg->inside) {
-		take_over(front, msg->id, source, now);
+		take_over(front, msg, source, now);
 		return ERR_OK;
 	}
 	front->settled = true;
@@ -233,7 +237,7 @@ enum err door_knock(struct front *front, const struct msg_knock *msg)
 		send_away(front, msg->id, &OVERLOADED);
 		return ERR_OK;
 	}
-	guest = guest_new(front, msg->id);
+	guest = guest_new(front, msg);
 	verdict = admission_knock(door->admission, source, now, guest, &guest->visitor);
 	answer(guest, &verdict);
 	if (verdict.answer == ADMISSION_WAIT)
@@ -270,6 +274,13 @@ void door_logged_in(struct front *front, uint64_t session)
 
 	if (guest != NULL)
 		visitor_logged_in(guest->visitor);
+}
+
+const char *door_client(struct front *front, uint64_t session)
+{
+	const struct guest *guest = find(front, session);
+
+	return guest != NULL ? guest->client : NULL;
 }
 
 void door_login_failed(struct front *front, uint64_t session)

@@ -27,6 +27,8 @@ enum err door_left(struct front *front, const struct msg_left *msg);
 enum err door_struck(struct front *front, const struct msg_struck *msg);
 /* The session of this number is logged in now. */
 void door_logged_in(struct front *front, uint64_t session);
+/* The client's address, as smtpd told it when it came; NULL: there is no such session. */
+const char *door_client(struct front *front, uint64_t session);
 /* A login of the session failed; how many have. */
 void door_login_failed(struct front *front, uint64_t session);
 uint32_t door_login_failures(struct front *front, uint64_t session);

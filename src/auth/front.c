@@ -8,6 +8,7 @@
 #include "auth.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "devices.h"
 #include "door.h"
 #include "grants.h"
 #include "ipc/channel.h"
@@ -156,6 +157,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_struck struck;
 		struct msg_count count;
 		struct msg_uncount uncount;
+		struct msg_device_mail device;
 	} msg;
 	enum err err;
 
@@ -193,6 +195,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	case IPC_UNCOUNT:
 		err = ipc_decode(type, payload, &msg.uncount);
 		return err != ERR_OK ? err : volumes_uncount(front, &msg.uncount);
+	case IPC_DEVICE_MAIL:
+		err = ipc_decode(type, payload, &msg.device);
+		return err != ERR_OK ? err : devices_mail(front, &msg.device);
 	default:
 		return ERR_SYNTAX;
 	}
@@ -241,6 +246,7 @@ void front_free(struct front **front)
 	DL_DELETE(gone->auth->fronts, gone);
 	channel_free(&gone->channel);
 	login_drop_all(gone);
+	devices_drop_front(gone);
 	volumes_drop_front(gone->auth->volumes, gone);
 	door_drop_front(gone);
 	grants_drop_front(gone->auth->grants, gone);

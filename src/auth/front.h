@@ -10,6 +10,7 @@
 
 struct auth;
 struct channel;
+struct device_ask;
 struct grant;
 struct guest;
 struct login;
@@ -29,6 +30,7 @@ struct front {
 	uint16_t index;
 	uint32_t incarnation;
 	struct login *logins;    /* by session */
+	struct device_ask *devices; /* by session (devices.c) */
 	struct guest *guests;    /* those at the door and inside, by session (door.c) */
 	struct grant *standing;  /* NULL: accept_for is empty */
 	struct grant *replacing; /* its successor, which queue has not acknowledged yet */

@@ -35,11 +35,12 @@ struct grant {
 	char *bounce;
 	uint64_t message_size;
 	struct account_limits limits;
-	int64_t volume_key;       /* whose volume it is: a key with limits of its own, or 0 */
-	int64_t counted;          /* recipients that smtpd had counted */
-	int64_t used;             /* recipients that queue took */
-	struct ipc_list patterns; /* senders, or domains if standing; bytes are ours */
-	int64_t valid_until;      /* wall */
+	int64_t volume_key;         /* whose volume it is: a key with limits of its own, or 0 */
+	int64_t counted;            /* recipients that smtpd had counted */
+	int64_t used;               /* recipients that queue took */
+	struct ipc_list patterns;   /* senders, or domains if standing; bytes are ours */
+	struct ipc_list recipients; /* patterns, of a device; none: any; bytes are ours */
+	int64_t valid_until;        /* wall */
 	grant_ready_fn *ready;
 	void *arg;
 };
@@ -80,6 +81,7 @@ static void forget(struct grants *grants, struct grant *grant)
 	mem_free(grant->account);
 	mem_free(grant->bounce);
 	mem_free((char *)(uintptr_t)grant->patterns.bytes.ptr);
+	mem_free((char *)(uintptr_t)grant->recipients.bytes.ptr);
 	mem_free(grant);
 }
 
@@ -123,12 +125,13 @@ static void send_grant(struct grants *grants, const struct grant *grant)
 		.smtpd_index = grant->front->index,
 		.smtpd_incarnation = grant->front->incarnation,
 		.any_sender = grant->standing || any_sender(grants),
-		.any_recipient = !grant->standing,
+		.any_recipient = !grant->standing && grant->recipients.count == 0,
 		.bounce = slice_str(grant->bounce),
 		.recipients_left = GRANT_BUDGET,
 		.valid_until = grant->valid_until,
 		.message_size = grant->message_size,
 		.key_id = (uint64_t)grant->key_id,
+		.recipients = grant->recipients,
 	};
 
 	if (grant->standing)
@@ -332,6 +335,14 @@ bool grants_synced(const struct grants *grants, uint32_t *incarnation_out)
 
 /* ---- the list ------------------------------------------------------------------------------- */
 
+static struct ipc_list own_copy(struct ipc_list list)
+{
+	const char *bytes = list.bytes.len > 0 ? list.bytes.ptr : "";
+
+	list.bytes = slice_of(mem_strndup(bytes, list.bytes.len), list.bytes.len);
+	return list;
+}
+
 static struct grant *add(struct grants *grants, struct front *front, struct ipc_list patterns,
 			 grant_ready_fn *ready, void *arg)
 {
@@ -340,9 +351,7 @@ static struct grant *add(struct grants *grants, struct front *front, struct ipc_
 	grant->number = ++grants->last;
 	grant->front = front;
 	grant->state = PENDING;
-	grant->patterns.count = patterns.count;
-	grant->patterns.bytes =
-		slice_of(mem_strndup(patterns.bytes.ptr, patterns.bytes.len), patterns.bytes.len);
+	grant->patterns = own_copy(patterns);
 	grant->valid_until = os_wall_ms() + GRANT_VALID;
 	grant->ready = ready;
 	grant->arg = arg;
@@ -371,7 +380,7 @@ static void tick_by(struct grants *grants, int64_t at)
 }
 
 enum err grants_add(struct grants *grants, struct front *front, const struct account *account,
-		    const char *address, struct ipc_list senders, grant_ready_fn *ready, void *arg,
+		    const struct grant_rights *rights, grant_ready_fn *ready, void *arg,
 		    struct grant **grant_out)
 {
 	struct grant *grant;
@@ -382,10 +391,11 @@ enum err grants_add(struct grants *grants, struct front *front, const struct acc
 		return ERR_FULL;
 	if (!admission_account_enter(door_admission(grants->auth->door), account->id))
 		return ERR_RANGE;
-	grant = add(grants, front, senders, ready, arg);
+	grant = add(grants, front, rights->senders, ready, arg);
+	grant->recipients = own_copy(rights->recipients);
 	grant->account_id = account->id;
 	grant->account = mem_strdup(account->name);
-	grant->bounce = mem_strdup(address);
+	grant->bounce = mem_strdup(rights->address);
 	grant->key_id = account->key != NULL ? account->key->id : 0;
 	grant->message_size = account_message_size(account);
 	grant->expires = account_expires(account);

@@ -43,13 +43,18 @@ bool grants_have_queue(const struct grants *grants);
 /* The incarnation of the queue that holds all live grants; false: none does at present. */
 bool grants_synced(const struct grants *grants, uint32_t *incarnation_out);
 
+struct grant_rights {
+	const char *address; /* for what comes back */
+	/* Patterns. recipients: none for any. */
+	struct ipc_list senders, recipients;
+};
 /*
  * A grant for a login. ready is called when queue has acknowledged it, never from within; it is
  * called with grant NULL if queue goes away before. ERR_BUSY: there is no queue; ERR_FULL: this
  * smtpd has all it may have; ERR_RANGE: the account has (limits.sessions_per_account).
  */
 enum err grants_add(struct grants *grants, struct front *front, const struct account *account,
-		    const char *address, struct ipc_list senders, grant_ready_fn *ready, void *arg,
+		    const struct grant_rights *rights, grant_ready_fn *ready, void *arg,
 		    struct grant **grant_out);
 /* A standing grant for mail to these domains. */
 enum err grants_add_standing(struct grants *grants, struct front *front, struct ipc_list domains,

@@ -128,6 +128,7 @@ void login_succeed(struct login *login, const struct account *account)
 	struct auth *auth = login->front->auth;
 	const char *domain = config_domain(auth_config(auth));
 	const char *bar = login_barred(login, account);
+	struct grant_rights rights = {.address = login->address};
 	enum err err;
 
 	if (bar != NULL) {
@@ -147,8 +148,9 @@ void login_succeed(struct login *login, const struct account *account)
 	login->key_id = account->key != NULL ? account->key->id : 0;
 	login->message_size = account_message_size(account);
 	login->state = LOGIN_GRANTING;
-	err = grants_add(auth->grants, login->front, account, login->address,
-			 ipc_list_view(&login->senders), on_granted, login, &login->grant);
+	rights.senders = ipc_list_view(&login->senders);
+	err = grants_add(auth->grants, login->front, account, &rights, on_granted, login,
+			 &login->grant);
 	if (err == ERR_OK && login->ticket.elsewhere)
 		grant_elsewhere(login->grant);
 	if (err == ERR_RANGE)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "defence.h"
+#include "devices.h"
 #include "door.h"
 #include "front.h"
 #include "frozen.h"
@@ -84,6 +85,7 @@ static void free_auth(struct auth *auth)
 	volumes_free(&auth->volumes);
 	backends_free(&auth->backends);
 	grants_free(&auth->grants);
+	devices_free(&auth->devices);
 	defence_free(&auth->defence);
 	door_free(&auth->door);
 	tokens_free(&auth->tokens);
@@ -140,6 +142,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->door = door_new(auth);
 	auth->backends = backends_new(auth);
 	auth->defence = defence_new(auth);
+	auth->devices = devices_new(auth);
 	auth->grants = grants_new(auth);
 	auth->verify = verify_new(auth->loop, threads != 0 ? threads : os_cpu_count(),
 				  config->auth.waiting);
@@ -199,6 +202,7 @@ static void commit(struct child *child, const struct config *config)
 	door_configure(auth->door, config);
 	backends_configure(auth->backends, config);
 	defence_configure(auth->defence, config);
+	devices_configure(auth->devices, config);
 	tokens_commit(auth->tokens, config);
 	/* What a name means hangs on the domain. */
 	auth->changes++;

@@ -52,13 +52,36 @@ static bool found_without_domain(struct operation *operation, struct accounts *a
 	return true;
 }
 
+/*
+ * A device is an account of a name that none can be given; what is not to be found in its section
+ * of the configuration is done to it as to all. false: it is refused.
+ */
+static bool read_device(struct operation *operation, char name[ACCOUNT_NAME_MAX + 1])
+{
+	static const uint16_t OPS[] = {IPC_OP_USER_SHOW,   IPC_OP_USER_ENABLE, IPC_OP_USER_DISABLE,
+				       IPC_OP_USER_FREEZE, IPC_OP_USER_THAW,   IPC_OP_USER_DELETE};
+
+	(void)snprintf(name, ACCOUNT_NAME_MAX + 1, "%s", operation->subject);
+	for (size_t i = 0; i < sizeof(OPS) / sizeof(OPS[0]); i++)
+		if (operation->op == OPS[i])
+			return true;
+	operation_refuse(
+		operation,
+		"%s is known by its address, and has no password: what it may do stands in "
+		"its device section of the configuration",
+		operation->subject);
+	return false;
+}
+
 bool operation_find(struct operation *operation, struct accounts *accounts,
 		    struct account *account_out)
 {
 	char name[ACCOUNT_NAME_MAX + 1];
 	enum err err;
 
-	if (!operation_read_name(operation, name))
+	if (account_is_device(operation->subject)
+		    ? !read_device(operation, name)
+		    : !operation_read_name(operation, name))
 		return false;
 	err = accounts_find(accounts, name, operation->domain, account_out);
 	if (err == ERR_OK)

@@ -72,7 +72,8 @@ void row_name(struct operation *operation, struct ipc_list_builder *row, const c
 {
 	char address[ACCOUNT_NAME_MAX + 1] = "";
 
-	(void)account_address(name, operation->domain, address);
+	if (!account_is_device(name)) /* nobody writes to one */
+		(void)account_address(name, operation->domain, address);
 	row_text(row, "name", name);
 	row_text(row, "address", address);
 }

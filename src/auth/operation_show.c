@@ -13,6 +13,9 @@
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
+/* What a device may do. */
+static const char ELSEWHERE[] = "as its device section says";
+
 /* What both a list and a look at one account show. */
 static struct ipc_list_builder *add_account(struct operation *operation,
 					    const struct account *account)
@@ -20,13 +23,19 @@ static struct ipc_list_builder *add_account(struct operation *operation,
 	struct ipc_list_builder *row = operation_row(operation);
 	char senders[ACCOUNT_PATTERNS_TEXT + 1];
 
-	operation_senders(operation, account, senders);
 	row_name(operation, row, account->name);
 	row_bool(row, "enabled", account->enabled);
 	row_bool(row, "frozen", account->frozen != 0);
-	row_text(row, "send_as", senders);
-	row_size(row, "message_size", account->message_size);
-	row_limits(row, &account->limits);
+	if (account_is_device(account->name)) {
+		row_text(row, "send_as", ELSEWHERE);
+		row_size(row, "message_size", 0);
+		row_text(row, "sending_limits", ELSEWHERE);
+	} else {
+		operation_senders(operation, account, senders);
+		row_text(row, "send_as", senders);
+		row_size(row, "message_size", account->message_size);
+		row_limits(row, &account->limits);
+	}
 	row_time(row, "created", account->created);
 	row_time(row, "changed", account->changed);
 	row_time(row, "password_changed", account->password_changed);
@@ -38,7 +47,9 @@ static void add_proof(struct ipc_list_builder *row, const struct account *accoun
 {
 	char text[ACCOUNT_SOURCE_MAX + 64];
 
-	if (account->damaged)
+	if (account_is_device(account->name))
+		(void)snprintf(text, sizeof(text), "none: it is known by its address");
+	else if (account->damaged)
 		(void)snprintf(text, sizeof(text), "cannot be read: set a new password");
 	else if (account->source[0] != '\0')
 		(void)snprintf(text, sizeof(text), "none: %.*s proves the password",

@@ -279,6 +279,27 @@ static void check_networks(const struct config *config)
 	}
 }
 
+/* What somebody has said that he knows is said once more. */
+static void check_devices(const struct config *config)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < config->device_count; i++) {
+		const struct config_device *device = &config->devices[i];
+
+		if (!device->i_know_this_is_open)
+			continue;
+		snprintf(text, sizeof(text),
+			 "device \"%s\": i_know_this_is_open: everybody who comes from %s%s may "
+			 "send "
+			 "mail as %s without login",
+			 device->name, device->from.items[0],
+			 device->from.count > 1 ? " and its other addresses" : "",
+			 device->send_as.items[0]);
+		note(text);
+	}
+}
+
 /* ---- users and stores -------------------------------------------------------------------- */
 
 static void check_users(struct check *check)
@@ -347,6 +368,7 @@ int cmd_check(const struct invocation *invocation)
 	check_certificates(&check);
 	check_addresses(&check);
 	check_networks(config);
+	check_devices(config);
 	check_users(&check);
 	if (check.faults == 0)
 		check_stores(&check);

@@ -314,10 +314,10 @@ static int by_process(const void *a, const void *b)
 }
 
 /*
- * Back ends and limits are rows of their own, behind those of the processes and in the order in
- * which they came. Which table a row belongs to, 0: it is a process's.
+ * Alerts, back ends, devices and limits are rows of their own, behind those of the processes and
+ * in the order in which they came. Which table a row belongs to, 0: it is a process's.
  */
-static const char *const tables[] = {"alert", "backend", "limit"};
+static const char *const tables[] = {"alert", "backend", "device", "limit"};
 
 enum { TABLE_COUNT = sizeof(tables) / sizeof(tables[0]) };
 

@@ -16,7 +16,7 @@ enum show_form {
 			  object */
 	SHOW_ANSWERS,  /* only what back ends said: a line for each; JSON as SHOW_DETAILS */
 	SHOW_LINES, /* a line per row: process, then its fields in words, and a table each of those
-		       with a field "backend" and "limit"; JSON: an array */
+		       with a field "backend", "device" or "limit"; JSON: an array */
 };
 
 /* nothing: what is said when there are no rows. Untrusted text is escaped for the terminal. */

@@ -31,7 +31,7 @@ struct grant {
 	int64_t valid_until;           /* 0: no end */
 	uint32_t messages, recipients; /* since the last report */
 	uint32_t owed;                 /* recipients that were reported, and came to nothing then */
-	struct ipc_list senders, domains;
+	struct ipc_list senders, domains, to;
 	struct slice account, bounce;
 	char bytes[]; /* what the slices and lists point to */
 };
@@ -123,7 +123,7 @@ static enum err on_grant(struct grants *grants, struct slice payload)
 	if (HASH_COUNT(grants->table) >= GRANTS_MAX)
 		return ERR_RANGE;
 	grant = mem_alloc(sizeof(*grant) + msg.senders.bytes.len + msg.domains.bytes.len +
-			  msg.account.len + msg.bounce.len);
+			  msg.recipients.bytes.len + msg.account.len + msg.bounce.len);
 	at = grant->bytes;
 	grant->number = msg.grant;
 	grant->account_id = msg.account_id;
@@ -137,6 +137,7 @@ static enum err on_grant(struct grants *grants, struct slice payload)
 	grant->message_size = msg.message_size;
 	grant->senders = (struct ipc_list){msg.senders.count, copy_in(&at, msg.senders.bytes)};
 	grant->domains = (struct ipc_list){msg.domains.count, copy_in(&at, msg.domains.bytes)};
+	grant->to = (struct ipc_list){msg.recipients.count, copy_in(&at, msg.recipients.bytes)};
 	grant->account = copy_in(&at, msg.account);
 	grant->bounce = copy_in(&at, msg.bounce);
 	HASH_ADD(hh, grants->table, number, sizeof(grant->number), grant);
@@ -254,18 +255,20 @@ void grants_free(struct grants **grants)
 }
 
 /* ---- judging ----------------------------------------------------------------------------- */
-static bool sender_allowed(const struct grant *grant, struct slice sender)
+static bool matches(struct ipc_list patterns, struct slice address)
 {
-	struct ipc_list patterns = grant->senders;
 	struct rec_pattern pattern;
 
-	if (grant->any_sender)
-		return true;
 	while (ipc_list_next(&patterns, IPC_REC_pattern, &pattern)) {
-		if (rights_match(pattern.text, sender))
+		if (rights_match(pattern.text, address))
 			return true;
 	}
 	return false;
+}
+
+static bool sender_allowed(const struct grant *grant, struct slice sender)
+{
+	return grant->any_sender || matches(grant->senders, sender);
 }
 
 static bool domain_allowed(const struct grant *grant, struct slice domain)
@@ -289,7 +292,8 @@ static bool recipients_allowed(const struct grant *grant, struct ipc_list recipi
 	while (ipc_list_next(&recipients, IPC_REC_recipient, &recipient)) {
 		char lower[QUEUE_NAME_MAX];
 
-		if (!domain_allowed(grant, queue_domain(recipient.address, lower)) ||
+		if ((!domain_allowed(grant, queue_domain(recipient.address, lower)) &&
+		     !matches(grant->to, recipient.address)) ||
 		    rights_asks_routing(recipient.address))
 			return false;
 	}

@@ -7,6 +7,7 @@
 #include "accept.h"
 #include "base/mem.h"
 #include "count.h"
+#include "device.h"
 #include "ipc/channel.h"
 #include "knock.h"
 #include "os/log.h"
@@ -21,7 +22,6 @@
 #include "tls/tls.h"
 
 enum {
-	SENDERS_MAX = 512,   /* as in messages.def */
 	REPORT_AFTER = 1000, /* ms in which what limits did is gathered */
 };
 
@@ -44,6 +44,13 @@ struct auth_link {
 	uint32_t struck[IPC_LIMIT_COUNT];
 };
 
+static void free_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		mem_free(texts[i]);
+	mem_free(texts);
+}
+
 void login_free(struct login **login)
 {
 	struct login *l = *login;
@@ -51,9 +58,8 @@ void login_free(struct login **login)
 	*login = NULL;
 	if (l == NULL)
 		return;
-	for (size_t i = 0; i < l->sender_count; i++)
-		mem_free(l->senders[i]);
-	mem_free(l->senders);
+	free_texts(l->senders, l->sender_count);
+	free_texts(l->recipients, l->recipient_count);
 	mem_free(l->account);
 	mem_free(l->key);
 	mem_free(l->mechanism);
@@ -61,13 +67,25 @@ void login_free(struct login **login)
 	mem_free(l);
 }
 
-bool login_may_send_as(const struct login *login, struct slice address)
+static bool matches(char *const *patterns, size_t count, struct slice address)
 {
-	for (size_t i = 0; i < login->sender_count; i++) {
-		if (rights_match(slice_str(login->senders[i]), address))
+	for (size_t i = 0; i < count; i++) {
+		if (rights_match(slice_str(patterns[i]), address))
 			return true;
 	}
 	return false;
+}
+
+bool login_may_send_as(const struct login *login, struct slice address)
+{
+	return matches(login->senders, login->sender_count, address);
+}
+
+bool login_may_send_to(const struct login *login, struct slice address)
+{
+	return login->recipient_count == 0 ||
+	       (matches(login->recipients, login->recipient_count, address) &&
+		!rights_asks_routing(address));
 }
 
 static char *text_of(struct slice s)
@@ -75,11 +93,20 @@ static char *text_of(struct slice s)
 	return mem_strndup(s.ptr, s.len);
 }
 
+static size_t take_patterns(struct ipc_list list, char ***texts_out)
+{
+	struct rec_pattern pattern;
+	size_t count = 0;
+
+	*texts_out = mem_array(list.count, sizeof(char *));
+	while (ipc_list_next(&list, IPC_REC_pattern, &pattern))
+		(*texts_out)[count++] = text_of(pattern.text);
+	return count;
+}
+
 static struct login *login_new(const struct msg_auth_ok *msg)
 {
 	struct login *login = mem_alloc(sizeof(*login));
-	struct ipc_list list = msg->senders;
-	struct rec_pattern pattern;
 
 	login->grant = msg->grant;
 	login->message_size = msg->message_size;
@@ -87,9 +114,9 @@ static struct login *login_new(const struct msg_auth_ok *msg)
 	login->key = text_of(msg->key);
 	login->mechanism = text_of(msg->mechanism);
 	login->address = text_of(msg->address);
-	login->senders = mem_array(list.count, sizeof(char *));
-	while (login->sender_count < SENDERS_MAX && ipc_list_next(&list, IPC_REC_pattern, &pattern))
-		login->senders[login->sender_count++] = text_of(pattern.text);
+	login->device = msg->mechanism.len == 0;
+	login->sender_count = take_patterns(msg->senders, &login->senders);
+	login->recipient_count = take_patterns(msg->recipients, &login->recipients);
 	return login;
 }
 
@@ -127,19 +154,27 @@ static void renew_options(struct session *session, void *arg)
 	smtp_server_set_options(session->server, &options);
 }
 
-static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
+void auth_link_log_in(struct session *session, const struct msg_auth_ok *msg)
 {
-	struct session *session = waiting(link, msg->session);
-
-	if (session == NULL) {
-		auth_link_grant_end(link, msg->grant);
-		return;
-	}
-	session->auth_pending = false;
 	login_free(&session->login);
 	session->login = login_new(msg);
 	log_login(session, "login", msg->account, msg->key, msg->mechanism, SLICE_LIT(""), "");
 	renew_options(session, NULL); /* its own message size */
+}
+
+static void on_ok(struct auth_link *link, const struct msg_auth_ok *msg)
+{
+	struct session *session = sessions_find(link->smtpd->sessions, msg->session);
+
+	if (session != NULL && device_ok(session, msg))
+		return;
+	/* It is over, or does not wait. */
+	if (session == NULL || !session->auth_pending || msg->mechanism.len == 0) {
+		auth_link_grant_end(link, msg->grant);
+		return;
+	}
+	session->auth_pending = false;
+	auth_link_log_in(session, msg);
 	smtp_server_auth_ok(session->server);
 	session_resume(session);
 }
@@ -305,8 +340,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	} else if (type == IPC_AUTH_OK) {
 		on_ok(link, &msg.ok);
 	} else if (type == IPC_AUTH_FAIL) {
-		session = waiting(link, msg.fail.session);
-		if (session != NULL)
+		session = sessions_find(link->smtpd->sessions, msg.fail.session);
+		if (session != NULL && !device_refused(session, &msg.fail) && session->auth_pending)
 			fail(session, &msg.fail);
 	} else if (type == IPC_GRANT_LOST) {
 		struct lost lost = {msg.lost.grant, msg.lost.reason};
@@ -328,6 +363,7 @@ static void fail_pending(struct session *session, void *arg)
 	(void)arg;
 	if (session->auth_pending)
 		fail_for_now(session, "the auth process ended");
+	device_unanswered(session);
 	count_fail(session);
 }
 
@@ -480,6 +516,15 @@ void auth_link_start(struct auth_link *link, struct session *session,
 	if (!auth_link_ready(link) || channel_send(link->channel, IPC_AUTH_START, &msg) != ERR_OK)
 		fail_for_now(session, "the auth process is not there");
 	ipc_list_release(&names);
+}
+
+bool auth_link_device(struct auth_link *link, struct session *session)
+{
+	const struct msg_device_mail msg = {.session = session->id,
+					    .listener = slice_str(session->front->listener)};
+
+	return auth_link_ready(link) &&
+	       channel_send(link->channel, IPC_DEVICE_MAIL, &msg) == ERR_OK;
 }
 
 void auth_link_token(struct auth_link *link, struct session *session, struct slice token)

@@ -23,18 +23,22 @@ struct smtpd;
 struct login {
 	uint64_t grant;
 	char *account;
-	char *key; /* of the account, that was used; "" its main password */
-	char *mechanism;
-	char *address;  /* for a missing From; "" none */
-	char **senders; /* patterns (policy/rights.h) */
+	char *key;       /* of the account, that was used; "" its main password */
+	char *mechanism; /* "" of a device */
+	char *address;   /* for a missing From; "" none */
+	char **senders;  /* patterns (policy/rights.h) */
 	size_t sender_count;
+	char **recipients; /* patterns; none: any recipient */
+	size_t recipient_count;
 	uint64_t message_size; /* bytes; 0: limits.message_size */
+	bool device;           /* known by its address: it did not log in (device.h) */
 	bool lost;             /* the grant is: 421 at the next MAIL */
 	bool revoked;          /* and at once where there is no message under way */
 };
 
 void login_free(struct login **login);
 bool login_may_send_as(const struct login *login, struct slice address);
+bool login_may_send_to(const struct login *login, struct slice address);
 
 struct auth_link *auth_link_new(struct smtpd *smtpd);
 void auth_link_free(struct auth_link **link);
@@ -56,6 +60,10 @@ uint64_t auth_link_standing_grant(const struct auth_link *link);
 void auth_link_start(struct auth_link *link, struct session *session,
 		     const struct smtp_server_event *event);
 void auth_link_token(struct auth_link *link, struct session *session, struct slice token);
+/* Asks about a session whose client is a device. false: there is no auth. */
+bool auth_link_device(struct auth_link *link, struct session *session);
+/* Gives the session the login that auth has told of, and logs it. */
+void auth_link_log_in(struct session *session, const struct msg_auth_ok *msg);
 /* The session gives up its exchange. */
 void auth_link_cancel(struct auth_link *link, struct session *session);
 /* Asks whether a connection may come in; inside: it has been let in already. */

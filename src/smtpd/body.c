@@ -81,8 +81,8 @@ static const char *protocol_of(const struct session *session, bool utf8)
 {
 	static const char *const plain[] = {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"};
 	static const char *const wide[] = {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"};
-	unsigned how =
-		(session->login != NULL ? 1u : 0u) | (smtp_server_tls(session->server) ? 2u : 0u);
+	unsigned how = (session->login != NULL && !session->login->device ? 1u : 0u) |
+		       (smtp_server_tls(session->server) ? 2u : 0u);
 
 	if (!smtp_server_esmtp(session->server))
 		return "SMTP";
@@ -95,11 +95,14 @@ static void fill_trace(const struct transaction *transaction, const char *id, st
 	const struct session *session = transaction->session;
 	enum received_shows shows = session->smtpd->config->submission.received;
 	bool login = session->login != NULL;
+	bool device = login && session->login->device;
 	bool client = !login || shows == RECEIVED_FULL;
 
 	*trace = (struct trace){
 		.hostname = session->front->hostname,
-		.helo = client ? smtp_server_helo(session->server) : SLICE_LIT(""),
+		.helo = client   ? smtp_server_helo(session->server)
+			: device ? SLICE_LIT("device")
+				 : SLICE_LIT(""),
 		.client = client ? slice_str(session->client) : SLICE_LIT(""),
 		.client_name = slice_str(transaction->accepted->client_name),
 		.account =

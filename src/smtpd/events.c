@@ -6,6 +6,7 @@
 #include "accept.h"
 #include "auth_link.h"
 #include "conduct.h"
+#include "device.h"
 #include "etrn.h"
 #include "os/log.h"
 #include "refusals.h"
@@ -138,13 +139,14 @@ void events_handle(struct session *session, const struct smtp_server_event *even
 		session->state = SESSION_TLS_NEXT;
 		break;
 	case SMTP_SERVER_AUTH:
+		device_forget(session);
 		auth_link_start(session->smtpd->auth, session, event);
 		break;
 	case SMTP_SERVER_AUTH_TOKEN:
 		auth_link_token(session->smtpd->auth, session, event->text);
 		break;
 	case SMTP_SERVER_MAIL:
-		transaction_mail(session, event->mail);
+		device_mail(session, event->mail);
 		break;
 	case SMTP_SERVER_RCPT:
 		conduct_rcpt(session, event->rcpt);

@@ -9,6 +9,7 @@
 #include "base/base32.h"
 #include "base/mem.h"
 #include "conduct.h"
+#include "device.h"
 #include "events.h"
 #include "ipc/message.h"
 #include "names_link.h"
@@ -132,6 +133,7 @@ void session_options(const struct session *session, struct smtp_server_options *
 			config_networks_have(&front->clear_auth_from, slice_str(session->client)),
 		.bare_newline_repair = config->limits.bare_newline == BARE_NEWLINE_REPAIR,
 		.long_lines_refuse = config->limits.long_lines == LONG_LINES_REFUSE,
+		.admitted = device_is(session),
 		.auth_equals = front->auth_equals,
 		.message_size = login != NULL && login->message_size != 0
 					? login->message_size
@@ -217,7 +219,7 @@ void session_start(struct session *session)
 
 	names_link_ask(session->smtpd->names, session);
 	refusals_count(session->smtpd->refusals, session->client);
-	if (session->front->auth == AUTH_MODE_REQUIRED)
+	if (session->front->auth == AUTH_MODE_REQUIRED && !device_is(session))
 		session->login_by = loop_now(session->smtpd->loop) + (int64_t)timeouts->login;
 	if (session->front->tls != TLS_MODE_IMPLICIT) {
 		session_begin(session);

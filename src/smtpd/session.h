@@ -21,6 +21,7 @@
 
 struct front;
 struct login;
+struct smtp_mail;
 struct smtp_rcpt;
 struct smtp_server;
 struct smtp_server_options;
@@ -65,6 +66,7 @@ struct session {
 	struct pace pace;
 	struct timer *slow;           /* runs while a recipient is held; NULL: never needed */
 	const struct smtp_rcpt *held; /* whose answer comes late: conduct.c, count.c */
+	const struct smtp_mail *device_mail; /* waits for what auth says of it: device.c */
 	uint32_t bad_recipients;
 	uint32_t mark_round;
 	char client[SESSION_CLIENT_MAX];

@@ -173,6 +173,11 @@ static const struct refusal *why_not(const struct session *session,
 		.text = "There is no local mailbox of this name here"};
 	static const struct refusal relaying = {
 		.code = 550, .status = "5.7.1", .text = "Relaying denied"};
+	static const struct refusal elsewhere = {
+		.code = 550,
+		.status = "5.7.1",
+		.text = "This device may not send to this recipient",
+		.reason = "to of its device section"};
 	static const struct refusal literal = {
 		.code = 550,
 		.status = "5.7.1",
@@ -188,6 +193,9 @@ static const struct refusal *why_not(const struct session *session,
 		if (i == ours->count || rights_asks_routing(smtp_address_text(address)))
 			return &relaying;
 	}
+	if (session->login != NULL &&
+	    !login_may_send_to(session->login, smtp_address_text(address)))
+		return &elsewhere;
 	if (domain.len == 0)
 		return &no_domain;
 	if (address->literal)

@@ -51,6 +51,7 @@ static const char common[] =
 	"listen submissions { address = \"*:465\" tls = implicit auth = required }\n"
 	"listen devices { address = \"*:2525\" tls = starttls auth = optional\n"
 	"	clear_auth_from = {\"192.0.2.0/24\"} proxy_from = {\"2001:db8::/32\"} }\n"
+	"device box { from = 203.0.113.9 send_as = box@example.org }\n"
 	"route all { via = \"capture:/capture\" }\n";
 static const char *const limits[CONFIGS] = {
 	"",

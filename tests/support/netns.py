@@ -78,6 +78,9 @@ class Cable:
     def in_far(self):
         return self._within("far")
 
+    def add_route(self, side, network, via):
+        _ip("-n", self.names[side], "route", "add", network, "via", via)
+
     def link_local(self, side):
         """The address that the kernel gave to peer0 of that side."""
         out = subprocess.run(["ip", "-n", self.names[side], "-6", "-o", "address", "show", "dev", "peer0", "scope", "link"],

@@ -502,6 +502,8 @@ static void set_option(struct replay *replay, struct slice word, struct slice va
 		options->auth = slice_is(value, "off")        ? SMTP_AUTH_OFF
 				: slice_is(value, "optional") ? SMTP_AUTH_OPTIONAL
 							      : SMTP_AUTH_REQUIRED;
+	} else if (slice_is(word, "admitted")) {
+		options->admitted = slice_is(value, "yes");
 	} else if (slice_is(word, "clear")) {
 		options->auth_in_clear = slice_is(value, "yes");
 	} else if (slice_is(word, "bare")) {

@@ -20,6 +20,10 @@
 
 enum { KEYS_AT_ONCE = 300, PLAN_MAX = 64, SECRET_LEAST = 12, STANDING = 7, CHALLENGE = 3000 };
 
+/* Grants of devices have numbers of their own. */
+enum { DEVICE_GRANTS = 100000 };
+
+static const char device_sender[] = "box@example.org", device_recipients[] = "*@example.org";
 static const char *const patterns[] = {"alice@example.org", "*@wild.example"};
 
 /*
@@ -101,6 +105,33 @@ static void log_in(uint64_t session)
 	ipc_list_release(&senders);
 }
 
+static void add_pattern(struct ipc_list_builder *list, const char *text)
+{
+	ipc_list_begin(list, 4096);
+	HOLDS(ipc_list_add(list, IPC_REC_pattern, &(struct rec_pattern){slice_str(text)}) ==
+	      ERR_OK);
+}
+
+static void log_in_device(uint64_t session)
+{
+	struct ipc_list_builder senders, recipients;
+	struct msg_auth_ok ok = {.session = session,
+				 .grant = DEVICE_GRANTS + the_world.grant_count,
+				 .account = SLICE_LIT("device:box"),
+				 .address = slice_str(device_sender)};
+
+	if (the_world.grant_count == GRANTS_MAX)
+		return;
+	add_pattern(&senders, device_sender);
+	add_pattern(&recipients, device_recipients);
+	ok.senders = ipc_list_view(&senders);
+	ok.recipients = ipc_list_view(&recipients);
+	the_world.grants[the_world.grant_count++] = ok.grant;
+	(void)channel_send(backend.auth, IPC_AUTH_OK, &ok);
+	ipc_list_release(&senders);
+	ipc_list_release(&recipients);
+}
+
 static void refuse(uint64_t session, char how)
 {
 	struct msg_auth_fail fail = {.session = session,
@@ -151,6 +182,24 @@ static void answer_login(char how)
 		log_in(session);
 }
 
+static void answer_device(uint64_t session, char how)
+{
+	if (how == 'x')
+		channel_free(&backend.auth);
+	else if (how == 'f' || how == 'F' || how == 'p')
+		refuse(session, how);
+	else if (how != 'n')
+		log_in_device(session);
+}
+
+/* Any number. */
+static void answer_count(const struct msg_count *count)
+{
+	const struct msg_counted counted = {.session = count->session, .grant = count->grant};
+
+	(void)channel_send(backend.auth, IPC_COUNTED, &counted);
+}
+
 static bool granted(uint64_t grant)
 {
 	for (unsigned i = 0; i < the_world.grant_count; i++)
@@ -194,6 +243,8 @@ static enum err on_auth(void *arg, struct channel *channel, uint16_t type, struc
 		struct msg_auth_cancel cancel;
 		struct msg_grant_end end;
 		struct msg_knock knock;
+		struct msg_device_mail device;
+		struct msg_count count;
 	} msg;
 
 	(void)arg;
@@ -220,6 +271,13 @@ static enum err on_auth(void *arg, struct channel *channel, uint16_t type, struc
 		break;
 	case IPC_KNOCK:
 		answer_knock(&msg.knock);
+		break;
+	case IPC_DEVICE_MAIL:
+		answer_device(msg.device.session, next_of(&backend.auth_plan, 'o'));
+		break;
+	case IPC_COUNT:
+		HOLDS(granted(msg.count.grant));
+		answer_count(&msg.count);
 		break;
 	case IPC_GRANT_END:
 		HOLDS(granted(msg.end.grant));
@@ -307,6 +365,11 @@ static bool is_ours(struct slice domain)
 	return false;
 }
 
+static bool is_device(const struct rec_submission *submission)
+{
+	return submission->grant >= DEVICE_GRANTS;
+}
+
 static void check_recipients(const struct rec_submission *submission, bool login)
 {
 	struct ipc_list list = submission->recipients;
@@ -321,6 +384,9 @@ static void check_recipients(const struct rec_submission *submission, bool login
 			HOLDS((unsigned char)recipient.address.ptr[i] >= 0x20 &&
 			      recipient.address.ptr[i] != 0x7f);
 		HOLDS(login || is_ours(slice_skip(recipient.address, at + 1)));
+		HOLDS(!is_device(submission) ||
+		      (rights_match(slice_str(device_recipients), recipient.address) &&
+		       !rights_asks_routing(recipient.address)));
 	}
 }
 
@@ -335,8 +401,9 @@ static struct known *begin(const struct rec_submission *submission)
 	HOLDS(known == NULL && submission->key < backend.next_key);
 	HOLDS(login ? granted(submission->grant) : submission->grant == STANDING);
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		may = may || rights_match(slice_str(patterns[i]), sender);
-	HOLDS(may);
+		may = may ||
+		      (!is_device(submission) && rights_match(slice_str(patterns[i]), sender));
+	HOLDS(may || (is_device(submission) && rights_match(slice_str(device_sender), sender)));
 	check_recipients(submission, login);
 	if (the_world.known_count == MESSAGES_MAX)
 		return NULL;

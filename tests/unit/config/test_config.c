@@ -104,6 +104,9 @@ static const char full[] =
 	"auth { cache = 0 iterations = 4096 }\n"
 	"token \"staff\" { issuer = \"https://idp.example/r\" audience = { postern, \"a b\" }\n"
 	"  jwks_file = \"/s\" accounts = \"*@example.org\" scope = \"mail.send\" }\n"
+	"device \"scanner-3f\" { from = { 192.0.2.7, \"2001:db8::/64\" } send_as = "
+	"scan@example.org\n"
+	"  to = \"*@example.org\" listeners = { mta, submission } recipients_per_day = 0 }\n"
 	"log { format = json target = journal }\n"
 	"user_prefix = \"\"\n";
 
@@ -152,10 +155,42 @@ static void reads_everything(void **state)
 	assert_int_equal(c->delivery.family, FAMILY_IPV4);
 	assert_true(c->delivery.allow_private);
 	assert_int_equal(c->auth.cache, 0);
+	assert_int_equal(c->devices[0].recipients_per_hour, 60);
+	assert_int_equal(c->devices[0].recipients_per_day, 0);
 	assert_int_equal(c->log_target, LOG_TARGET_JOURNAL);
 	assert_string_equal(c->user_prefix, "");
 	config_free(&c);
 	assert_null(c);
+}
+
+static void i1_a_device_is_its_address_on_its_listeners(void **state)
+{
+	static const struct {
+		const char *listener, *address;
+		size_t device; /* 1: none */
+	} clients[] = {
+		{"mta", "192.0.2.7", 0},
+		{"submission", "192.0.2.7", 0},
+		{"submissions", "192.0.2.7", 1},
+		{"", "192.0.2.7", 1},
+		{"mta", "::ffff:192.0.2.7", 0},
+		{"mta", "192.0.2.6", 1},
+		{"mta", "192.0.2.8", 1},
+		{"mta", "192.0.2.70", 1},
+		{"mta", "2001:db8::ffff:1", 0},
+		{"mta", "2001:db8:0:1::1", 1},
+		{"mta", "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", 1},
+		{"mta", "local", 1},
+		{"mta", "", 1},
+	};
+	struct config *c = reads(full);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+		if (config_device_find(c, slice_str(clients[i].listener),
+				       slice_str(clients[i].address)) != clients[i].device)
+			fail_msg("%s at %s", clients[i].address, clients[i].listener);
+	config_free(&c);
 }
 
 static void defaults_are_those_of_the_manual(void **state)
@@ -554,6 +589,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_everything),
+		cmocka_unit_test(i1_a_device_is_its_address_on_its_listeners),
 		cmocka_unit_test(defaults_are_those_of_the_manual),
 		cmocka_unit_test(fresh_is_as_a_file_of_one_line),
 		cmocka_unit_test(each_error_names_place_and_remedy),

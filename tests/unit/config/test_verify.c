@@ -134,6 +134,54 @@ static void verify_tells_of_directories(void **state)
 		"out\n");
 }
 
+#define DEVICE(from, rest) "device \"d\" { from = " from " send_as = d@example.org " rest "}"
+#define ADVICE                                                                                     \
+	"; name the device's own address, or set i_know_this_is_open = yes if all of these may "   \
+	"send mail through this server\n"
+
+static void i1_verify_tells_of_devices_that_others_could_be(void **state)
+{
+	(void)state;
+	verified(PLAIN DEVICE("198.51.100.7", ""), "");
+	verified(PLAIN DEVICE("{ 198.51.100.0/24, 2001:db8:1::/64 }", "listeners = x"), "");
+	verified(PLAIN DEVICE("198.51.100.0/23", "i_know_this_is_open = yes"), "");
+	verified(PLAIN "\n" DEVICE("198.51.100.0/23", ""),
+		 "postern.conf:2: device \"d\": from = 198.51.100.0/23 is wider than a /24" ADVICE);
+	verified(PLAIN "\n" DEVICE("{ 198.51.100.7, 2001:db8::/63 }", ""),
+		 "postern.conf:2: device \"d\": from = 2001:db8::/63 is wider than a /64" ADVICE);
+	verified(
+		PLAIN "\n" DEVICE("127.0.0.9", ""),
+		"postern.conf:2: device \"d\": from = 127.0.0.9 is this machine itself: every user "
+		"and program of it" ADVICE);
+	verified(
+		"hostname = mail.example.org listen x { address = \"*:2525\" tls = none auth = off "
+		"proxy_from = 198.51.100.4 }\n" DEVICE("198.51.100.0/24", ""),
+		"postern.conf:2: device \"d\": from = 198.51.100.0/24 has balancers of listen "
+		"\"x\" "
+		"in it (proxy_from 198.51.100.4): clients whose address they do not tell" ADVICE);
+	verified(
+		PLAIN DEVICE("198.51.100.7", "listeners = x") "\ndevice e { from = 198.51.100.0/29 "
+							      "send_as = e@example.org }",
+		"postern.conf:2: device \"e\": from = 198.51.100.0/29 is device \"d\", too "
+		"(198.51.100.7); an address can be one device only\n");
+}
+
+static void verify_tells_of_the_words_of_devices(void **state)
+{
+	(void)state;
+	verified(PLAIN "\ndevice \"Scan 1\" { from = 198.51.100.7 send_as = s@example.org }",
+		 "postern.conf:2: device \"Scan 1\": its name is to be of a-z, 0-9 and . _ -, at "
+		 "most 32 of them: it is part of an account's\n");
+	verified(PLAIN "\ndevice d { from = 198.51.100.7 send_as = { \"*@example.org\" } }",
+		 "postern.conf:2: device \"d\": send_as begins with *@example.org; the first is to "
+		 "be "
+		 "a whole address, such as scan@example.org: it gets what comes back, and is put "
+		 "where "
+		 "From is missing\n");
+	verified(PLAIN "\n" DEVICE("198.51.100.7", "listeners = { x, y }"),
+		 "postern.conf:2: device \"d\": there is no listen \"y\"\n");
+}
+
 static void verify_tells_what_does_not_fit(void **state)
 {
 	(void)state;
@@ -309,6 +357,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verify_tells_of_tokens),
 		cmocka_unit_test(verify_tells_of_directories),
+		cmocka_unit_test(i1_verify_tells_of_devices_that_others_could_be),
+		cmocka_unit_test(verify_tells_of_the_words_of_devices),
 		cmocka_unit_test(verify_tells_what_does_not_fit),
 		cmocka_unit_test(each_fault_names_its_line),
 		cmocka_unit_test(faults_of_included_files),

@@ -17,7 +17,7 @@
 enum { LIST_BYTES = 200000, LONGEST = 1048576 };
 
 static char *filler;                     /* LONGEST + 1 bytes of text */
-static struct ipc_list_builder lists[2]; /* a message has at most two */
+static struct ipc_list_builder lists[3]; /* a message has at most three */
 static unsigned list_turn;
 static bool high; /* fill with the largest values, else with the smallest */
 
@@ -43,7 +43,7 @@ static struct slice text_of(size_t len)
 	}                                                                                          \
 	__attribute__((unused)) static struct ipc_list list_of_##name(uint32_t max)                \
 	{                                                                                          \
-		struct ipc_list_builder *list = &lists[list_turn++ % 2];                           \
+		struct ipc_list_builder *list = &lists[list_turn++ % 3];                           \
 		struct rec_##name record;                                                          \
                                                                                                    \
 		ipc_list_release(list);                                                            \
@@ -183,7 +183,7 @@ static int setup(void **state)
 	(void)state;
 	filler = mem_alloc(LONGEST + 1);
 	memset(filler, 'x', LONGEST + 1);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		ipc_list_begin(&lists[i], LIST_BYTES);
 	return 0;
 }
@@ -191,7 +191,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		ipc_list_release(&lists[i]);
 	MEM_FREE(filler);
 	return 0;

@@ -239,19 +239,22 @@ void world_connect(struct world *world, struct end *end, enum ipc_role role, uin
 void world_grant(struct world *world, uint64_t number, const char *sender, const char *domain,
 		 uint32_t budget)
 {
-	struct ipc_list_builder senders, domains;
+	struct ipc_list_builder senders, domains, recipients;
 	struct rec_pattern pattern;
 	struct msg_grant_ack ack;
 
 	ipc_list_begin(&senders, 1000);
 	ipc_list_begin(&domains, 1000);
+	ipc_list_begin(&recipients, 1000);
 	if (sender != NULL) {
 		pattern.text = slice_str(sender);
 		assert_int_equal(ipc_list_add(&senders, IPC_REC_pattern, &pattern), ERR_OK);
 	}
 	if (domain != NULL) {
 		pattern.text = slice_str(domain);
-		assert_int_equal(ipc_list_add(&domains, IPC_REC_pattern, &pattern), ERR_OK);
+		assert_int_equal(ipc_list_add(strchr(domain, '@') != NULL ? &recipients : &domains,
+					      IPC_REC_pattern, &pattern),
+				 ERR_OK);
 	}
 	const struct msg_grant grant = {.grant = number,
 					.account = SLICE_LIT("alice@example.org"),
@@ -260,6 +263,7 @@ void world_grant(struct world *world, uint64_t number, const char *sender, const
 					.senders = ipc_list_view(&senders),
 					.any_recipient = domain == NULL,
 					.domains = ipc_list_view(&domains),
+					.recipients = ipc_list_view(&recipients),
 					.bounce = SLICE_LIT("alice@example.org"),
 					.recipients_left = budget};
 
@@ -268,6 +272,7 @@ void world_grant(struct world *world, uint64_t number, const char *sender, const
 	assert_int_equal(ack.grant, number);
 	ipc_list_release(&senders);
 	ipc_list_release(&domains);
+	ipc_list_release(&recipients);
 }
 
 void world_connect_all(struct world *world)

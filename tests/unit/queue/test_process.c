@@ -51,6 +51,14 @@ static void grants_rule(void **state)
 	uint64_t key;
 
 	world_grant(world, 2, "alice@example.org", "example.net", 3);
+	world_grant(world, 3, "scan@example.org", "bob@*.example.net", 3);
+	key = world_submit(world, 3, "scan@example.org", "alice@a.example.net", world_small);
+	assert_int_equal(world_verdict(world, key), IPC_BAD_RECIPIENT);
+	key = world_submit(world, 3, "scan@example.org", "bob@a.example.net", world_small);
+	assert_int_equal(world_verdict(world, key), IPC_STORED);
+	key = world_submit(world, 3, "scan@example.org", "bob@a.example.net b@b.example",
+			   world_small);
+	assert_int_equal(world_verdict(world, key), IPC_BAD_RECIPIENT);
 	key = world_submit(world, 9, "alice@example.org", "b@example.net", world_small);
 	assert_int_equal(world_verdict(world, key), IPC_NO_GRANT);
 	key = world_submit(world, 2, "boss@example.org", "b@example.net", world_small);
