@@ -111,30 +111,32 @@ enum ipc_scope { /* whom the result is about, so that others need not be tried i
 };
 
 enum ipc_taken { /* by whom a delivered recipient was taken: who makes reports of success */
-	IPC_TAKEN_FINAL = 1, /* it lies in a mailbox (LMTP, capture) */
-	IPC_TAKEN_DSN,       /* a server that offers DSN and was told what is asked for */
-	IPC_TAKEN_PLAIN,     /* a server that does not: "relayed" is ours to report (RFC 3461 5.2.2) */
-	IPC_TAKEN_BY = 16,   /* beside one of these two: it offers DELIVERBY and was told */
+		 IPC_TAKEN_FINAL = 1, /* it lies in a mailbox (LMTP, capture) */
+		 IPC_TAKEN_DSN,       /* a server that offers DSN and was told what is asked for */
+		 IPC_TAKEN_PLAIN,     /* a server that does not: "relayed" is ours to report (RFC
+					 3461 5.2.2) */
+		 IPC_TAKEN_BY = 16, /* beside one of these two: it offers DELIVERBY and was told */
 };
 
 enum ipc_trait { /* of a session, for what it is offered */
-	IPC_TRAIT_TLS = 1,
-	IPC_TRAIT_BINDING = 2, /* its TLS can be bound to (RFC 9266, RFC 5929) */
-	IPC_TRAIT_CERTIFICATE = 4, /* the client has a valid one */
-	IPC_TRAIT_ALL = 7,
+		 IPC_TRAIT_TLS = 1,
+		 IPC_TRAIT_BINDING = 2,     /* its TLS can be bound to (RFC 9266, RFC 5929) */
+		 IPC_TRAIT_CERTIFICATE = 4, /* the client has a valid one */
+		 IPC_TRAIT_ALL = 7,
 };
 
-enum ipc_name { /* what became of the look-up of a client's name */
-	IPC_NAME_NO_ANSWER, /* no name server gave one, or there is no time for it */
-	IPC_NAME_NONE,      /* no name that has the address in turn */
-	IPC_NAME_OF_HOST,
+enum ipc_name {                     /* what became of the look-up of a client's name */
+		IPC_NAME_NO_ANSWER, /* no name server gave one, or there is no time for it */
+		IPC_NAME_NONE,      /* no name that has the address in turn */
+		IPC_NAME_OF_HOST,
 };
 
 enum ipc_check { /* what a back end says of a name and a password */
-	IPC_CHECK_YES = 1,
-	IPC_CHECK_NO,          /* it knows the name, or does not tell, and this is not the password */
-	IPC_CHECK_UNKNOWN,     /* it knows no such name */
-	IPC_CHECK_UNAVAILABLE, /* it cannot be asked now */
+		 IPC_CHECK_YES = 1,
+		 IPC_CHECK_NO, /* it knows the name, or does not tell, and this is not the password
+				*/
+		 IPC_CHECK_UNKNOWN,     /* it knows no such name */
+		 IPC_CHECK_UNAVAILABLE, /* it cannot be asked now */
 };
 
 enum ipc_verdict { /* of a submission */
@@ -159,20 +161,20 @@ enum ipc_mail_flag {
 };
 
 enum ipc_limit { /* that smtpd enforces by itself, in the order of STRUCK */
-	IPC_LIMIT_BAD_RECIPIENTS,
-	IPC_LIMIT_ERRORS,
-	IPC_LIMIT_MESSAGE_SIZE,
-	IPC_LIMIT_RECIPIENTS,
-	IPC_LIMIT_TIMEOUTS,
-	IPC_LIMIT_LOGIN_TIME,
-	IPC_LIMIT_HANDSHAKE_TIME,
-	IPC_LIMIT_MIN_RATE,
-	IPC_LIMIT_DESCRIPTORS,
-	IPC_LIMIT_HOPS,
-	IPC_LIMIT_FUTURE_RELEASE,
-	IPC_LIMIT_LONG_LINES,
-	IPC_LIMIT_PROXY_HEADERS,
-	IPC_LIMIT_COUNT,
+		 IPC_LIMIT_BAD_RECIPIENTS,
+		 IPC_LIMIT_ERRORS,
+		 IPC_LIMIT_MESSAGE_SIZE,
+		 IPC_LIMIT_RECIPIENTS,
+		 IPC_LIMIT_TIMEOUTS,
+		 IPC_LIMIT_LOGIN_TIME,
+		 IPC_LIMIT_HANDSHAKE_TIME,
+		 IPC_LIMIT_MIN_RATE,
+		 IPC_LIMIT_DESCRIPTORS,
+		 IPC_LIMIT_HOPS,
+		 IPC_LIMIT_FUTURE_RELEASE,
+		 IPC_LIMIT_LONG_LINES,
+		 IPC_LIMIT_PROXY_HEADERS,
+		 IPC_LIMIT_COUNT,
 };
 
 enum ipc_alert { IPC_ALERT_ONCE = 1, IPC_ALERT_LASTS, IPC_ALERT_OVER };
@@ -187,8 +189,9 @@ enum ipc_op {
 	/*
 	 * master, auth, queue, relay: control asks each. Rows: what each finds worth telling;
 	 * master has one per process, named by its field "process". Besides, a row for each limit:
-	 * limit, value (as configured), now (how much is used, if that can be said), struck; and one
-	 * for each back end: backend, type, state, since, processes, waiting, yes, no, unavailable, why.
+	 * limit, value (as configured), now (how much is used, if that can be said), struck; and
+	 * one for each back end: backend, type, state, since, processes, waiting, yes, no,
+	 * unavailable, why.
 	 */
 	IPC_OP_STATUS = 1,
 	IPC_OP_RELOAD = 2, /* master; ends when the new configuration is in force, or why not */
@@ -220,6 +223,11 @@ enum ipc_op {
 	IPC_OP_GROUP_ADD,
 	IPC_OP_GROUP_REMOVE,
 	IPC_OP_GROUP_LIST, /* subject: a pattern, "" for all. A row per member */
+	/*
+	 * auth. credentials: accounts to make. replace, dry_run (BOOL); source (TEXT): the back end
+	 * that proves their passwords. Rows: line, name, result, password, note, one for each.
+	 */
+	IPC_OP_USER_IMPORT,
 	/*
 	 * queue. args that choose among messages: account, sender, recipient (TEXT: address, or
 	 * pattern of policy/rights.h), destination (TEXT: domain), held (BOOL), older (TEXT:

@@ -172,8 +172,8 @@ static enum err insert_send_as(struct accounts *accounts, int64_t id, const char
 	return accounts_add_texts(accounts, ACCOUNTS_ADD_SEND_AS, id, send_as, count);
 }
 
-static enum err insert(struct accounts *accounts, const struct account_new *account, int64_t now,
-		       int64_t *id_out)
+enum err accounts_insert(struct accounts *accounts, const struct account_new *account, int64_t now,
+			 int64_t *id_out)
 {
 	char text[VERIFIER_TEXT_MAX + 1] = "";
 	sqlite3_stmt *stmt = NULL;
@@ -208,7 +208,7 @@ enum err accounts_add(struct accounts *accounts, const struct account_new *accou
 
 	if (err != ERR_OK)
 		return err;
-	if ((err = insert(accounts, account, now, &id)) == ERR_OK)
+	if ((err = accounts_insert(accounts, account, now, &id)) == ERR_OK)
 		err = insert_send_as(accounts, id, account->send_as, account->send_as_count);
 	err = accounts_end(accounts, err);
 	if (err == ERR_OK)
@@ -216,26 +216,32 @@ enum err accounts_add(struct accounts *accounts, const struct account_new *accou
 	return err;
 }
 
-enum err accounts_set_verifier(struct accounts *accounts, int64_t id,
+enum err accounts_put_verifier(struct accounts *accounts, int64_t id,
 			       const struct verifier *verifier, int64_t now)
 {
 	char text[VERIFIER_TEXT_MAX + 1];
 	sqlite3_stmt *stmt = NULL;
+	enum err err = accounts_prepare(accounts, ACCOUNTS_SET_VERIFIER, &stmt);
+
+	if (err != ERR_OK)
+		return err;
+	verifier_print(verifier, text);
+	(void)sqlite3_bind_int64(stmt, 1, id);
+	accounts_bind(stmt, 2, text);
+	(void)sqlite3_bind_int64(stmt, 3, now);
+	err = accounts_finish_change(accounts, stmt, "account");
+	OPENSSL_cleanse(text, sizeof(text));
+	return err == ERR_OK ? accounts_run_with(accounts, ACCOUNTS_CLEAR_EXTRAS, id, 0) : err;
+}
+
+enum err accounts_set_verifier(struct accounts *accounts, int64_t id,
+			       const struct verifier *verifier, int64_t now)
+{
 	enum err err = accounts_run(accounts, ACCOUNTS_BEGIN);
 
 	if (err != ERR_OK)
 		return err;
-	if ((err = accounts_prepare(accounts, ACCOUNTS_SET_VERIFIER, &stmt)) == ERR_OK) {
-		verifier_print(verifier, text);
-		(void)sqlite3_bind_int64(stmt, 1, id);
-		accounts_bind(stmt, 2, text);
-		(void)sqlite3_bind_int64(stmt, 3, now);
-		err = accounts_finish_change(accounts, stmt, "account");
-		OPENSSL_cleanse(text, sizeof(text));
-	}
-	if (err == ERR_OK)
-		err = accounts_run_with(accounts, ACCOUNTS_CLEAR_EXTRAS, id, 0);
-	return accounts_end(accounts, err);
+	return accounts_end(accounts, accounts_put_verifier(accounts, id, verifier, now));
 }
 
 /* Statements that set ?2 of account ?1, at the time ?3; ?4, if it is there, is why. */

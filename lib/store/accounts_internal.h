@@ -67,6 +67,12 @@ enum err accounts_add_texts(struct accounts *accounts, enum accounts_statement n
 /* Raises the generation. ERR_NOT_FOUND. */
 enum err accounts_touch(struct accounts *accounts, int64_t id, int64_t now);
 
+/* accounts.c: within a transaction; as accounts_add without senders, and accounts_set_verifier. */
+enum err accounts_insert(struct accounts *accounts, const struct account_new *account, int64_t now,
+			 int64_t *id_out);
+enum err accounts_put_verifier(struct accounts *accounts, int64_t id,
+			       const struct verifier *verifier, int64_t now);
+
 /* accounts_keys.c: the key that the login means. ERR_NOT_FOUND: it names one that is not there. */
 enum err accounts_find_key(struct accounts *accounts, const struct account_login *login,
 			   struct account *account);

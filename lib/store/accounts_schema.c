@@ -125,8 +125,12 @@ static const char TO_5[] = LIMITS_OF("account")
 			 " PRIMARY KEY (account, key, recipient)) STRICT, WITHOUT ROWID;"
 			 "PRAGMA user_version = 5;";
 
+/* For those few, whatever the number of accounts: each login that fails looks for one. */
+static const char TO_6[] = "CREATE INDEX account_hash ON account (id) WHERE hash <> '';"
+			   "PRAGMA user_version = 6;";
+
 /* STEPS[n] takes a store of version n + 1 to the next. */
-static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5};
+static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5, TO_6};
 enum { SCHEMA_VERSION = 1 + sizeof(STEPS) / sizeof(STEPS[0]) };
 
 enum err accounts_execute(struct accounts *accounts, const char *sql)

@@ -39,6 +39,12 @@ struct admin {
 	struct channel *control;
 	uint64_t serial;             /* of the channel; an answer for an earlier one is dropped */
 	struct elsewhere *elsewhere; /* operations that back ends are being asked for */
+	struct {
+		struct admin_errand errand;
+		bool submitted, again;
+		enum err err;
+		uint64_t without_scram;
+	} recount;
 };
 
 struct admin *admin_new(struct auth *auth)
@@ -100,6 +106,39 @@ enum err admin_submit(struct admin *admin, struct admin_errand *errand)
 {
 	errand->admin = admin;
 	return worker_submit(admin->pool, errand_work, errand_done, errand);
+}
+
+static void recount_work(void *arg, struct accounts *accounts)
+{
+	struct admin *admin = arg;
+
+	admin->recount.err = accounts_without_scram(accounts, &admin->recount.without_scram);
+}
+
+static void recount_done(void *arg)
+{
+	struct admin *admin = arg;
+	bool again = admin->recount.again;
+
+	admin->recount.submitted = admin->recount.again = false;
+	if (admin->recount.err == ERR_OK)
+		auth_set_without_scram(admin->auth, admin->recount.without_scram);
+	if (again)
+		admin_recount(admin);
+}
+
+void admin_recount(struct admin *admin)
+{
+	if (admin == NULL) /* the process ends */
+		return;
+	if (admin->recount.submitted) { /* it may have counted already */
+		admin->recount.again = true;
+		return;
+	}
+	admin->recount.errand =
+		(struct admin_errand){.work = recount_work, .done = recount_done, .arg = admin};
+	/* Else operators ask that much; the next one counts, too. */
+	admin->recount.submitted = admin_submit(admin, &admin->recount.errand) == ERR_OK;
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -206,7 +245,7 @@ static void add_mechanisms(const struct auth *auth, const struct operation *oper
 
 	offer_best(auth, text);
 	row_text(row, "mechanisms", text);
-	offer_obstacle(auth, operation->without_sha_1, why);
+	offer_obstacle(auth, operation->without_sha_1, operation->hashes, why);
 	if (why[0] != '\0')
 		row_text(row, "mechanisms_missing", why);
 }
@@ -255,6 +294,9 @@ static void apply(struct admin *admin, struct operation *operation)
 		return;
 	auth_account_changed(admin->auth, operation->changed, operation->end_sessions,
 			     operation->key, operation->end_reason);
+	for (size_t i = 0; i < operation->replaced_count; i++)
+		auth_account_changed(admin->auth, operation->replaced[i], true, 0,
+				     operation->end_reason);
 	ended = before - grants_count(admin->auth->grants);
 	len = strlen(operation->text);
 	if (ended > 0)

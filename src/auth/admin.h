@@ -34,5 +34,7 @@ struct admin_errand {
 	struct admin *admin; /* admin's own */
 };
 enum err admin_submit(struct admin *admin, struct admin_errand *errand);
+/* An account can use SCRAM that could not: counts anew who cannot, and offers what that allows. */
+void admin_recount(struct admin *admin);
 
 #endif

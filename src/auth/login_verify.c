@@ -8,12 +8,14 @@
 
 #include <stdio.h>
 
+#include "admin.h"
 #include "alarm.h"
 #include "auth.h"
 #include "backends.h"
 #include "config/config.h"
 #include "front.h"
 #include "mechanism.h"
+#include "offer.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/os.h"
@@ -55,10 +57,13 @@ static const char *unknown(const struct login *login)
 	return login->who.key[0] != '\0' ? "unknown-user-or-key" : "unknown-user";
 }
 
-static const char *mismatch(const struct account *account)
+static const char *mismatch(const struct verify_job *job)
 {
+	const struct account *account = &job->account;
 	bool damaged = account->key != NULL ? account->key->damaged : account->damaged;
 
+	if (job->unusable)
+		return "unusable-hash";
 	return damaged ? "damaged-verifier" : account->key != NULL ? "bad-key" : "bad-password";
 }
 
@@ -98,7 +103,7 @@ static void judge_password(struct login *login, const struct verify_job *job)
 	} else if (!job->known) {
 		login_fail(login, &LOGIN_INVALID, unknown(login));
 	} else if (!job->matches) {
-		login_fail(login, &LOGIN_INVALID, mismatch(&job->account));
+		login_fail(login, &LOGIN_INVALID, mismatch(job));
 	} else {
 		let_in(login, &job->account, auth_config(login->front->auth)->auth.cache);
 	}
@@ -164,10 +169,26 @@ static void judge(struct login *login, const struct verify_job *job)
 		judge_account(login, job);
 }
 
+/* A good login: what the account can use from now on is more. */
+static void note_replaced(struct auth *auth, struct verify_job *job)
+{
+	if (job->replaced) {
+		log_event(LOG_INFO, "hash-replaced", LOG_TEXT("account", job->account.name),
+			  LOG_TEXT("by", "SCRAM-SHA-256"));
+		admin_recount(auth->admin);
+	} else if (job->replaced_why[0] != '\0') {
+		log_event(LOG_WARNING, "hash-kept", LOG_TEXT("account", job->account.name),
+			  LOG_TEXT("reason", job->replaced_why));
+	}
+	job->replaced = false; /* it may run again */
+	job->replaced_why[0] = '\0';
+}
+
 static void on_verified(struct verify_job *job)
 {
 	struct login *login = job->arg;
 
+	note_replaced(job->auth, job);
 	if (login == NULL) { /* cancelled, or its smtpd is gone */
 		verify_job_free(&job);
 		return;
@@ -229,6 +250,8 @@ static struct verify_job *new_job(struct login *login, enum login_question quest
 	job->task = question == LOGIN_PASSWORD ? VERIFY_PASSWORD : VERIFY_LOOK_UP;
 	job->hash = question == LOGIN_VERIFIER ? exchange_hash(login->exchange) : VERIFIER_SHA_256;
 	job->iterations = config->auth.iterations;
+	job->sha_1 = offer_names(config, "SCRAM-SHA-1") || offer_names(config, "SCRAM-SHA-1-PLUS");
+	job->auth = login->front->auth;
 	job->arg = login;
 	return job;
 }

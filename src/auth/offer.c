@@ -157,7 +157,8 @@ void offer_best(const struct auth *auth, char text_out[OFFER_TEXT])
 	}
 }
 
-void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, char why_out[OFFER_WHY])
+void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, uint64_t hashes,
+		    char why_out[OFFER_WHY])
 {
 	const struct config *config = auth_config(auth);
 	bool named =
@@ -173,7 +174,12 @@ void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, char why_ou
 			"this store%s; postern user password sets one that is",
 			auth->without_scram, auth->without_scram == 1 ? "" : "s",
 			named ? " but it is offered, as configured" : ": it is not offered");
-	else if (backends_count(auth->backends) > 0 && !named)
+	if (auth->without_scram > 0 && hashes > 0)
+		len += (size_t)snprintf(why_out + len, OFFER_WHY - len,
+					" (%" PRIu64 " of them %s an imported hash, to which the "
+					"next good login puts an end)",
+					hashes, hashes == 1 ? "has" : "have");
+	if (auth->without_scram == 0 && backends_count(auth->backends) > 0 && !named)
 		len += (size_t)snprintf(
 			why_out, OFFER_WHY,
 			"SCRAM is not offered, since a back end can say whether a "

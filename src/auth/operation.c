@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "operation_internal.h"
+#include "store/account_import.h"
 #include "store/account_verifiers.h"
 
 enum { MESSAGE_LEAST = 1024 /* bytes, as of limits.message_size */ };
@@ -43,6 +44,7 @@ static void take_argument(struct operation_args *args, const struct rec_field *f
 		{"pattern", offsetof(struct operation_args, pattern), sizeof(args->pattern)},
 		{"sending_limit", offsetof(struct operation_args, sending_limit),
 		 sizeof(args->sending_limit)},
+		{"source", offsetof(struct operation_args, source), sizeof(args->source)},
 		{"reason", offsetof(struct operation_args, reason), sizeof(args->reason)},
 	};
 
@@ -52,6 +54,10 @@ static void take_argument(struct operation_args *args, const struct rec_field *f
 			args->too_long = TEXTS[i].key;
 	if (slice_is(field->key, "generate")) {
 		args->generate = slice_is(field->value, "true");
+	} else if (slice_is(field->key, "replace")) {
+		args->replace = slice_is(field->value, "true");
+	} else if (slice_is(field->key, "dry_run")) {
+		args->dry_run = slice_is(field->value, "true");
 	} else if (slice_is(field->key, "message_size")) {
 		take_size(args, field->value);
 	} else if (slice_is(field->key, "sending_limit")) {
@@ -71,6 +77,22 @@ static void take_argument(struct operation_args *args, const struct rec_field *f
 	}
 }
 
+static void take_credentials(struct operation *operation, struct ipc_list list)
+{
+	struct rec_credential from;
+
+	operation->credentials = mem_array(list.count, sizeof(*operation->credentials));
+	while (ipc_list_next(&list, IPC_REC_credential, &from)) {
+		struct operation_credential *to =
+			&operation->credentials[operation->credential_count++];
+
+		to->line = from.line;
+		to->name = mem_strndup(from.name.ptr, from.name.len);
+		secret_set(&to->secret, from.secret);
+		to->expires = from.expires;
+	}
+}
+
 struct operation *operation_new(const struct msg_op *msg)
 {
 	struct operation *operation = mem_alloc(sizeof(*operation));
@@ -85,6 +107,7 @@ struct operation *operation_new(const struct msg_op *msg)
 	while (ipc_list_next(&args, IPC_REC_field, &field))
 		take_argument(&operation->args, &field);
 	secret_set(&operation->secret, msg->secret);
+	take_credentials(operation, msg->credentials);
 	return operation;
 }
 
@@ -110,6 +133,12 @@ void operation_free(struct operation **operation)
 		mem_free(args->send_as[i]);
 	for (size_t i = 0; i < args->network_count; i++)
 		mem_free(args->networks[i]);
+	for (size_t i = 0; i < (*operation)->credential_count; i++) {
+		mem_free((*operation)->credentials[i].name);
+		secret_clear(&(*operation)->credentials[i].secret);
+	}
+	mem_free((*operation)->credentials);
+	mem_free((*operation)->replaced);
 	account_texts_free((*operation)->frozen, (*operation)->frozen_count);
 	secret_clear(&(*operation)->secret);
 	MEM_FREE(*operation);
@@ -120,6 +149,7 @@ void operation_free(struct operation **operation)
 static void status(struct operation *operation, struct accounts *accounts)
 {
 	if (accounts_count(accounts, &operation->accounts, &operation->enabled) != ERR_OK ||
+	    accounts_hashes(accounts, &operation->hashes) != ERR_OK ||
 	    (operation->sha_1 && accounts_without_extra(accounts, verifier_scheme(VERIFIER_SHA_1),
 							&operation->without_sha_1) != ERR_OK))
 		operation_refuse(operation, "%s", accounts_why(accounts));
@@ -171,6 +201,9 @@ static void run(struct operation *operation, struct accounts *accounts, int64_t 
 	switch ((enum ipc_op)operation->op) {
 	case IPC_OP_STATUS:
 		status(operation, accounts);
+		break;
+	case IPC_OP_USER_IMPORT:
+		operation_user_import(operation, accounts, now);
 		break;
 	case IPC_OP_KEY_ADD:
 		operation_key_add(operation, accounts, now);

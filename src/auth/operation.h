@@ -22,6 +22,8 @@
  *	                message_size
  *	KEY_LIST                                            one per key
  *	KEY_REMOVE      key                                 none
+ *	USER_IMPORT     replace, dry_run, source            line, name, result, password, note:
+ *	                                                    one per credential
  *	GROUP_ADD, GROUP_REMOVE  pattern                    none
  *	GROUP_LIST                                          pattern, name: one per member
  *
@@ -53,6 +55,8 @@ struct operation_args {
 	char key[64];
 	char pattern[ACCOUNT_PATTERN_MAX + 1];
 	char reason[ACCOUNT_REASON_MAX + 1];
+	char source[ACCOUNT_SOURCE_MAX + 1];
+	bool replace, dry_run;
 	const char *too_long; /* an argument that is; NULL: none */
 	char *send_as[ACCOUNT_PATTERNS];
 	size_t send_as_count;
@@ -60,6 +64,14 @@ struct operation_args {
 	char *networks[ACCOUNT_NETWORKS];
 	size_t network_count;
 	bool too_many_networks;
+};
+
+/* As the message has it. */
+struct operation_credential {
+	uint32_t line;
+	char *name;
+	struct secret secret;
+	int64_t expires;
 };
 
 struct operation {
@@ -70,6 +82,8 @@ struct operation {
 	bool subject_too_long;
 	struct operation_args args;
 	struct secret secret;
+	struct operation_credential *credentials; /* of USER_IMPORT */
+	size_t credential_count;
 	char domain[ACCOUNT_NAME_MAX + 1];
 	uint32_t iterations;
 	bool sha_1; /* passwords get a verifier for SCRAM-SHA-1, too */
@@ -80,13 +94,16 @@ struct operation {
 	char text[OPERATION_TEXT];
 	int64_t changed; /* id of the account that was changed, 0 for none */
 	bool end_sessions;
-	int64_t key;                /* only those of this key end; 0: all */
+	int64_t key;       /* only those of this key end; 0: all */
+	int64_t *replaced; /* further accounts whose sessions end */
+	size_t replaced_count;
 	const char *end_reason;     /* for the log */
 	uint64_t accounts, enabled; /* of STATUS; of a list, how many rows so far */
 	bool has_largest;           /* something was changed, and */
 	uint64_t largest;           /* this is what accounts_largest says now */
 	uint64_t without_scram;     /* as accounts_without_scram, with has_largest */
 	uint64_t without_sha_1;     /* of STATUS, if sha_1 */
+	uint64_t hashes;            /* of STATUS: accounts with an imported hash */
 	bool has_frozen;            /* an account was frozen or thawed, and */
 	char **frozen;              /* these are, now */
 	size_t frozen_count;

@@ -76,6 +76,7 @@ void operation_user_thaw(struct operation *operation, struct accounts *accounts,
 void operation_user_show(struct operation *operation, struct accounts *accounts, int64_t now);
 void operation_user_list(struct operation *operation, struct accounts *accounts);
 void operation_user_test(struct operation *operation, struct accounts *accounts, int64_t now);
+void operation_user_import(struct operation *operation, struct accounts *accounts, int64_t now);
 void operation_key_add(struct operation *operation, struct accounts *accounts, int64_t now);
 void operation_key_list(struct operation *operation, struct accounts *accounts);
 void operation_key_remove(struct operation *operation, struct accounts *accounts, int64_t now);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "mechanism.h"
 #include "store/account_keys.h"
+#include "store/foreign.h"
 #include "words.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
@@ -45,7 +46,8 @@ static struct ipc_list_builder *add_account(struct operation *operation,
 
 static void add_proof(struct ipc_list_builder *row, const struct account *account)
 {
-	char text[ACCOUNT_SOURCE_MAX + 64];
+	char text[FOREIGN_WHY + 64], why[FOREIGN_WHY];
+	struct foreign foreign = {0};
 
 	if (account_is_device(account->name))
 		(void)snprintf(text, sizeof(text), "none: it is known by its address");
@@ -54,11 +56,17 @@ static void add_proof(struct ipc_list_builder *row, const struct account *accoun
 	else if (account->source[0] != '\0')
 		(void)snprintf(text, sizeof(text), "none: %.*s proves the password",
 			       ACCOUNT_SOURCE_MAX, account->source);
-	else if (account->hash[0] != '\0')
-		(void)snprintf(text, sizeof(text), "an imported hash, until the first good login");
-	else
+	else if (account->hash[0] == '\0')
 		(void)snprintf(text, sizeof(text), "SCRAM-SHA-256, %u iterations",
 			       account->verifier.iterations);
+	else if (foreign_read(slice_str(account->hash), "", &foreign, why) == ERR_OK)
+		(void)snprintf(text, sizeof(text),
+			       "imported hash (%s), becomes SCRAM-SHA-256 at the next login",
+			       foreign_name(foreign.scheme));
+	else
+		(void)snprintf(text, sizeof(text),
+			       "imported hash of no use: %s; set a new password", why);
+	foreign_wipe(&foreign);
 	row_text(row, "verifier", text);
 	row_bool(row, "main_password", account->main_password);
 }
@@ -186,6 +194,20 @@ static bool describe_state(const struct account *account, int64_t now, char *tex
 	return bar.len == 0;
 }
 
+/* What a login would check, without keeping what it found. false: there is no such hash. */
+static bool check_hash(const struct account *account, struct slice password, bool *correct_out)
+{
+	struct foreign foreign = {0};
+	char why[FOREIGN_WHY];
+
+	if (account->key != NULL || account->hash[0] == '\0' ||
+	    foreign_read(slice_str(account->hash), "", &foreign, why) != ERR_OK)
+		return false;
+	*correct_out = foreign_check(&foreign, password);
+	foreign_wipe(&foreign);
+	return true;
+}
+
 /* "password correct"; false: it is not. */
 static bool describe_password(struct operation *operation, const struct account *account,
 			      struct slice password, const char **text_out)
@@ -193,10 +215,11 @@ static bool describe_password(struct operation *operation, const struct account 
 	const struct verifier *verifier = account_verifier(account);
 	bool damaged = account->key != NULL ? account->key->damaged : account->damaged;
 	bool correct = verifier != NULL && password.len > 0 && verifier_check(verifier, password);
+	bool provable = check_hash(account, password, &correct) || verifier != NULL;
 
 	*text_out = damaged ? "the stored verifier cannot be read: set a new password"
 		    : operation->secret.len == 0 ? "no password given, none tested"
-		    : verifier == NULL           ? "this store has no verifier of its password"
+		    : !provable                  ? "this store has no verifier of its password"
 		    : correct                    ? "password correct"
 						 : "password wrong";
 	return operation->secret.len == 0 ? !damaged : correct;

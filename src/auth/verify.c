@@ -9,7 +9,9 @@
 #include "base/mem.h"
 #include "os/os.h"
 #include "os/worker.h"
+#include "store/account_import.h"
 #include "store/account_verifiers.h"
+#include "store/foreign.h"
 
 struct verify {
 	struct worker_pool *pool;
@@ -120,6 +122,89 @@ static bool find_extra(struct verify *verify, struct verify_job *job, struct ver
 	return err == ERR_OK && out->hash == job->hash;
 }
 
+/* ---- hashes of other programs ---------------------------------------------------------------- */
+
+/* The one of the account; else any, whose check takes as long (C9). false: there is none. */
+static bool read_hash(struct verify *verify, struct verify_job *job, bool own, struct foreign *out)
+{
+	char text[ACCOUNT_HASH_MAX + 1] = "", why[FOREIGN_WHY];
+	enum err err = ERR_OK;
+
+	if (own) {
+		err = slice_copy(slice_str(job->account.hash), text, sizeof(text));
+	} else {
+		(void)pthread_mutex_lock(&verify->lock);
+		err = accounts_some_hash(verify->accounts, text);
+		(void)pthread_mutex_unlock(&verify->lock);
+	}
+	if (err == ERR_OK)
+		err = foreign_read(slice_str(text), "", out, why);
+	explicit_bzero(text, sizeof(text));
+	return err == ERR_OK;
+}
+
+/* Under the lock. */
+static enum err keep_verifiers(struct verify *verify, struct verify_job *job,
+			       const struct verifier *made, const struct verifier *sha_1)
+{
+	char text[VERIFIER_TEXT_MAX + 1];
+	enum err err =
+		accounts_replace_hash(verify->accounts, job->account.id, job->account.hash, made);
+
+	if (err == ERR_OK && job->sha_1) {
+		verifier_print(sha_1, text);
+		err = accounts_set_extra(verify->accounts, job->account.id, 0,
+					 verifier_scheme(VERIFIER_SHA_1), text);
+		explicit_bzero(text, sizeof(text));
+	}
+	if (err != ERR_OK && err != ERR_NOT_FOUND) /* by another login, a moment ago */
+		(void)snprintf(job->replaced_why, sizeof(job->replaced_why), "%s",
+			       accounts_why(verify->accounts));
+	return err;
+}
+
+/* The password is known now, so that what SCRAM needs can be made of it. It is right anyhow. */
+static void replace_hash(struct verify *verify, struct verify_job *job)
+{
+	struct slice password = secret_value(&job->password);
+	struct verifier made = {0}, sha_1 = {0};
+	unsigned char salt[2][VERIFIER_SALT];
+	enum err err;
+
+	os_random(salt, sizeof(salt));
+	err = verifier_make(password, salt[0], job->iterations, &made);
+	if (err == ERR_OK && job->sha_1)
+		err = verifier_make_hash(VERIFIER_SHA_1, password, salt[1], job->iterations,
+					 &sha_1);
+	if (err == ERR_OK) {
+		(void)pthread_mutex_lock(&verify->lock);
+		err = keep_verifiers(verify, job, &made, &sha_1);
+		(void)pthread_mutex_unlock(&verify->lock);
+	}
+	job->replaced = err == ERR_OK;
+	verifier_wipe(&made);
+	verifier_wipe(&sha_1);
+}
+
+/* The password is not that of a verifier. */
+static void check_hash(struct verify *verify, struct verify_job *job)
+{
+	bool own = job->known && job->account.key == NULL && job->account.hash[0] != '\0';
+	struct foreign foreign = {0};
+	bool fits = false;
+
+	if (read_hash(verify, job, own, &foreign))
+		fits = foreign_check(&foreign, secret_value(&job->password));
+	else
+		job->unusable = own;
+	foreign_wipe(&foreign);
+	job->matches = own && fits;
+	if (job->matches)
+		replace_hash(verify, job);
+}
+
+/* ---- one job --------------------------------------------------------------------------------- */
+
 /* On a worker thread. */
 static void work(void *arg)
 {
@@ -134,6 +219,7 @@ static void work(void *arg)
 		adopt(job);
 		return;
 	}
+	job->unusable = false;
 	job->err = look_up(job->verify, job, key);
 	job->known = job->err == ERR_OK;
 	if (job->err == ERR_NOT_FOUND)
@@ -156,6 +242,8 @@ static void work(void *arg)
 		job->matches = job->err == ERR_OK &&
 			       verifier_check(verifier, secret_value(&job->password)) &&
 			       verifier != &fake;
+	if (job->task == VERIFY_PASSWORD && job->err == ERR_OK && !job->matches)
+		check_hash(job->verify, job);
 	verifier_wipe(&extra);
 }
 

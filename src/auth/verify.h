@@ -3,7 +3,9 @@
  * Checks names and passwords against the store in a bounded pool of threads: reads the account
  * and computes its verifier, milliseconds of work by intent; or only reads it, for mechanisms that
  * compute elsewhere. An unknown name, one of an unknown key, a disabled account and a wrong
- * password take the same steps, one verification each (C9, C12).
+ * password take the same steps, one verification each, and, as long as the store has hashes of
+ * other programs, the check of one of these (C9, C12). Such a hash gives way to a verifier when a
+ * password fits it.
  */
 #ifndef POSTERN_AUTH_VERIFY_H
 #define POSTERN_AUTH_VERIFY_H
@@ -11,6 +13,7 @@
 #include "base/secret.h"
 #include "store/accounts.h"
 
+struct auth;
 struct loop;
 struct verify;
 
@@ -28,14 +31,19 @@ struct verify_job {
 	char domain[ACCOUNT_NAME_MAX + 1];   /* of bare names */
 	char source[ACCOUNT_SOURCE_MAX + 1]; /* of VERIFY_ADOPT: the back end */
 	struct secret password;
-	uint32_t iterations; /* for a name without account */
+	uint32_t iterations; /* for a name without account, and of verifiers that are made */
+	bool sha_1;          /* these are made for SCRAM-SHA-1, too */
 	void *arg;
+	struct auth *auth; /* outlives arg */
 	/* The answer. */
 	enum err err; /* ERR_OK; else the store failed, and why says how */
 	char why[ACCOUNT_WHY];
 	bool known;
 	bool matches;  /* the password is the account's, or that of the key it means */
 	bool provable; /* of VERIFY_LOOK_UP: verifier is the account's, and no fake */
+	bool unusable; /* the imported hash of the account is none that can be checked */
+	bool replaced; /* it fitted, and a verifier is in its place now; */
+	char replaced_why[ACCOUNT_WHY]; /* or why that could not be kept, "" otherwise */
 	/* Of VERIFY_LOOK_UP: the account's or the key's, or a fake that nothing fits. */
 	struct verifier verifier;
 	struct account account; /* if known; with that key */

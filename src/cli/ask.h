@@ -38,6 +38,14 @@ struct question {
 	const char *subject;
 	struct ipc_list args;
 	struct slice secret;
+	struct ipc_list credentials;
+	/*
+	 * A question that is asked in parts: puts the next one in, and false when there is none. It
+	 * is called when a part has been answered, unless that failed; the rows of all are one
+	 * answer.
+	 */
+	bool (*more)(void *arg, struct question *question);
+	void *more_arg;
 	/* Who to start when the server is down: IPC_AUTH, IPC_QUEUE; 0: nobody. */
 	enum ipc_role owner;
 };

@@ -105,6 +105,28 @@ static void on_silence(void *arg)
 	     "the server does not answer; it may still do what was asked: its log tells");
 }
 
+/* Asks, and waits for the end of the answer. */
+static void ask_part(struct talk *talk, struct channel *channel, const struct question *question)
+{
+	struct msg_op op = {.id = QUESTION_ID,
+			    .op = (uint16_t)question->op,
+			    .subject = slice_str(question->subject),
+			    .args = question->args,
+			    .secret = question->secret,
+			    .credentials = question->credentials};
+	enum err err;
+
+	talk->result = ERR_AGAIN;
+	err = channel_send(channel, IPC_OP, &op);
+	timer_set(talk->timer, SILENCE_MS);
+	if (err == ERR_RANGE || err == ERR_SYNTAX)
+		over(talk, err, "an argument is too long, or not a text");
+	else if (err != ERR_OK)
+		over(talk, err, err_name(err));
+	else
+		loop_run(talk->loop);
+}
+
 enum err exchange(struct loop *loop, int fd, const struct question *question,
 		  struct answer *answer_out, char *why)
 {
@@ -112,21 +134,13 @@ enum err exchange(struct loop *loop, int fd, const struct question *question,
 	struct answer answer = {0};
 	struct talk talk = {loop, NULL, &answer, ERR_AGAIN, why};
 	struct channel *channel = channel_new(loop, fd, "server", &handlers, &talk);
-	struct msg_op op = {.id = QUESTION_ID,
-			    .op = (uint16_t)question->op,
-			    .subject = slice_str(question->subject),
-			    .args = question->args,
-			    .secret = question->secret};
-	enum err err = channel_send(channel, IPC_OP, &op);
+	struct question part = *question;
 
 	talk.timer = timer_new(loop, on_silence, &talk);
-	timer_set(talk.timer, SILENCE_MS);
-	if (err == ERR_RANGE || err == ERR_SYNTAX)
-		over(&talk, err, "an argument is too long, or not a text");
-	else if (err != ERR_OK)
-		over(&talk, err, err_name(err));
-	else
-		loop_run(loop);
+	do
+		ask_part(&talk, channel, &part);
+	while (talk.result == ERR_OK && !answer.failed && part.more != NULL &&
+	       part.more(part.more_arg, &part));
 	timer_free(&talk.timer);
 	channel_free(&channel);
 	if (talk.result == ERR_OK)

@@ -6,9 +6,10 @@ import shutil
 import smtplib
 
 import pytest
+from support import peers
 from support.cyrus import FakeSaslauthd, Saslauthd, Sasldb
 from support.postern import CONF, PASSWORD, Postern
-from support.process import wait_for
+from support.process import run, wait_for
 
 REALM = "mail.example.org"
 BACKENDS = """
@@ -164,3 +165,18 @@ def test_saslauthd_that_is_down_slow_or_lies(world):
     wait_for(lambda: login(world.server, "carol", "password of carol") == 235, "saslauthd again")
     assert len(world.server.events("backend-down", backend="campus")) == before + 1
     assert len(world.server.events("backend-up", backend="campus")) == before + 1
+
+
+def test_names_of_sasldb2_become_accounts_of_its_back_end(world):
+    server = world.server
+    world.sasldb.add("olga", "password of olga")
+    listed = run(peers.inside(["/usr/sbin/sasldblistusers2", "-f", f"{world.sasldb.inner}/sasldb2"]), check=True).stdout
+    names = server.folder / "names.txt"
+    names.write_text(listed)
+    server.own()
+    assert "--backend NAME" in server.command("user", "import", "--sasldblistusers2", names).stderr
+    rows = server.json("user", "import", "--sasldblistusers2", names, "--backend", "old")
+    assert {"name": "olga", "result": "imported", "password": "old"}.items() <= \
+        next(row for row in rows if row["name"] == "olga").items(), rows
+    assert server.json("user", "show", "olga")["verifier"] == "none: old proves the password"
+    assert [login(server, "olga", password) for password in ["password of olga", "wrong"]] == [235, 535]

@@ -40,6 +40,7 @@ FILES = """open open64 openat creat read pread readv write pwrite writev close l
 # Whatever compares byte by byte tells by its time how far two secrets agree (C10).
 COMPARE = "memcmp strcmp strncmp strcasecmp strncasecmp bcmp".split()
 SECRET_PLACES = ("src/auth/", "lib/store/verifier", "lib/store/password", "lib/store/accounts",
+                 "lib/store/foreign",
                  "lib/base/secret")
 
 # Which folder may include which: one way, from below upwards.

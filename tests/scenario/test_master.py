@@ -159,7 +159,7 @@ class Server:
             s.settimeout(PATIENCE)
             s.connect(str(self.folder / "run/control.sock"))
             payload = struct.pack("<QH", 77, op) + struct.pack("<I", len(subject)) + subject
-            payload += struct.pack("<II", 0, 0) + struct.pack("<I", 0)
+            payload += struct.pack("<II", 0, 0) + struct.pack("<I", 0) + struct.pack("<II", 0, 0)
             s.sendall(struct.pack("<IHH", len(payload), 100, 0) + payload)
             data, rows = b"", []
             while True:

@@ -3,8 +3,9 @@
 import os
 import stat
 
+from . import peers
 from .peer import Peer
-from .process import PATIENCE, answers, free_ports, wait_for
+from .process import PATIENCE, answers, free_ports, run, wait_for
 
 VMAIL = 905
 
@@ -48,6 +49,12 @@ service stats {{
   }}
 }}
 """
+
+
+def hashed(scheme, password):
+    """What doveadm pw makes of it: {SCHEME}..."""
+    return run(["chroot", peers.root_folder(), "/usr/bin/doveadm", "-O", "pw", "-s", scheme, "-p", password],
+               check=True).stdout.strip()
 
 
 class Dovecot(Peer):
