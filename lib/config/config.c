@@ -92,6 +92,14 @@ bool config_alert_user(const struct config *config, char user_out[256])
 	return true;
 }
 
+bool config_needs_agent(const struct config *config)
+{
+	for (size_t i = 0; i < config->token_count; i++)
+		if (config->tokens[i].jwks_url != NULL || config->tokens[i].introspect_url != NULL)
+			return true;
+	return false;
+}
+
 const char *config_domain(const struct config *config)
 {
 	return config->domain != NULL ? config->domain : config->hostname;

@@ -165,7 +165,11 @@ struct config_token { /* an issuer of bearer tokens */
 	char *name;
 	char *issuer;
 	struct strings audience;
-	char *jwks_file;
+	char *jwks_file, *jwks_url, *introspect_url; /* one of them, the others NULL */
+	char *client_id;                             /* NULL: without */
+	char *client_secret_file;
+	char *ca_file;    /* NULL: the system's */
+	uint64_t timeout; /* ms */
 	char *user_claim;
 	struct strings accounts; /* patterns; none: see settings.def */
 	char *scope;             /* NULL: any */
@@ -312,6 +316,8 @@ void config_print_size(uint64_t bytes, struct buf *out);
 /* A SASL mechanism that a MECHANISMS setting may name, written as in EHLO; NULL: there is none. */
 const char *config_mechanism(struct slice name);
 /* "example.org" of account names: domain if set, else hostname. */
+/* Whether anything in it takes the process that talks HTTPS to others. */
+bool config_needs_agent(const struct config *config);
 const char *config_domain(const struct config *config);
 
 #endif

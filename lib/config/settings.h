@@ -22,6 +22,7 @@ enum setting_type {
 	SET_WORD,      /* char *: letters, digits, - _; may be empty */
 	SET_HOST,      /* char *: a host name */
 	SET_HOST_PORT, /* char * */
+	SET_URL,       /* char *: https://HOST[:PORT]/... */
 	SET_PATH,      /* char *: absolute */
 	SET_VIA,       /* enum route_kind, and target of struct config_route */
 	SET_SIZE,      /* uint64_t */

@@ -59,6 +59,7 @@ static const char *type_form(enum setting_type type)
 		[SET_WORD] = "a word of letters, digits, - and _",
 		[SET_HOST] = "a host name such as mail.example.org",
 		[SET_HOST_PORT] = "a host and port such as smtp.isp.example:587",
+		[SET_URL] = "an address such as https://idp.example.org/keys",
 		[SET_PATH] = "an absolute path",
 		[SET_VIA] =
 			"mx, relay:NAME, lmtp:/path/of/socket, lmtp:host:port or capture:/folder",
@@ -146,6 +147,28 @@ static bool is_host_port(struct slice text, bool any)
 	return (any && slice_is(host, "*")) || is_host(host);
 }
 
+/*
+ * https alone, with a host, without a name or password in it, which would be in everybody's sight
+ * (RFC 3986).
+ */
+static bool is_url(struct slice text)
+{
+	struct slice host;
+
+	if (!slice_starts(text, "https://"))
+		return false;
+	text = slice_skip(text, 8);
+	for (size_t i = 0; i < text.len; i++)
+		if (!ascii_is_print(text.ptr[i]) ||
+		    slice_has_byte(SLICE_LIT(" \"<>\\^`{|}#"), text.ptr[i]))
+			return false;
+	host = slice_head(text, slice_find(text, '/'));
+	host = slice_head(host, slice_find(host, '?'));
+	if (host.len > 0 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		return is_ip_text(slice_head(slice_skip(host, 1), host.len - 2));
+	return is_host(host) || is_host_port(host, false);
+}
+
 static bool is_pattern(struct slice text)
 {
 	size_t at = slice_find_last(text, '@');
@@ -184,6 +207,8 @@ static bool has_form(enum setting_type type, struct slice text)
 		return is_host(text);
 	case SET_HOST_PORT:
 		return is_host_port(text, false);
+	case SET_URL:
+		return is_url(text);
 	case SET_PATH:
 		return slice_starts(text, "/");
 	case SET_DOMAINS:

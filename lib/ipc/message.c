@@ -119,8 +119,9 @@ bool ipc_type_descriptor(uint16_t type)
 bool ipc_type_secret(uint16_t type)
 {
 	return type == IPC_IDENTITY || type == IPC_SECRET || type == IPC_FILE ||
-	       type == IPC_AUTH_START || type == IPC_AUTH_TOKEN || type == IPC_CHECK ||
-	       type == IPC_OP || type == IPC_OP_ROW; /* a password that was made for an account */
+	       type == IPC_AUTH_START || type == IPC_AUTH_TOKEN || type == IPC_INTROSPECT ||
+	       type == IPC_CHECK || type == IPC_OP ||
+	       type == IPC_OP_ROW; /* a password that was made for an account */
 }
 
 const char *ipc_role_name(enum ipc_role role)
@@ -136,6 +137,8 @@ const char *ipc_role_name(enum ipc_role role)
 		return "queue";
 	case IPC_RELAY:
 		return "relay";
+	case IPC_AGENT:
+		return "agent";
 	case IPC_CONTROL:
 		return "control";
 	case IPC_CLI:

@@ -92,6 +92,7 @@ enum ipc_role {
 	IPC_CONTROL,
 	IPC_CLI,
 	IPC_BACKEND,
+	IPC_AGENT,
 	IPC_ROLE_END,
 };
 

@@ -68,17 +68,19 @@ enum err os_make_state_folders(const struct config *config, char *why)
 	static const struct {
 		const char *name, *user;
 		mode_t mode;
-		bool runtime;
+		bool runtime, agent; /* agent: only if there is one */
 	} folders[] = {
 		{".", NULL, 0755, false},      {"queue", "queue", 0700, false},
 		{"auth", "auth", 0700, false}, {".", NULL, 0755, true},
-		{"empty", NULL, 0755, true},
+		{"empty", NULL, 0755, true},   {"agent", "agent", 0700, false, true},
 	};
 	char path[4096], user[256];
 	enum err err = ERR_OK;
 	bool owned;
 
 	for (size_t i = 0; err == ERR_OK && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (folders[i].agent && !config_needs_agent(config))
+			continue;
 		if (strcmp(folders[i].name, ".") == 0)
 			snprintf(path, sizeof(path), "%s",
 				 folders[i].runtime ? config->runtime_dir : config->state_dir);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a token says, against what it has to say (RFC 7519 section 4.1). */
+/* What a token says, against what it has to say (RFC 7519 section 4.1, RFC 7662 section 2.2). */
 #include "token/internal.h"
 
 #include <string.h>
@@ -68,17 +68,18 @@ static bool scope_fits(const char *scope, const json_t *claims)
 	return false;
 }
 
-static const char *check_times(const json_t *claims, int64_t now)
+static const char *check_times(const json_t *claims, enum token_claims_of of, int64_t now,
+			       int64_t *expires_out)
 {
 	const json_t *exp = json_object_get(claims, "exp"), *nbf = json_object_get(claims, "nbf");
 	const json_t *iat = json_object_get(claims, "iat");
-	int64_t time;
+	int64_t expires = 0, time;
 
-	if (exp == NULL)
+	if (exp == NULL && of == CLAIMS_OF_TOKEN)
 		return "token-without-end";
-	if (!read_time(exp, &time))
+	if (exp != NULL && !read_time(exp, &expires))
 		return "token-malformed";
-	if (time <= now - TOKEN_SKEW_MS)
+	if (exp != NULL && expires <= now - TOKEN_SKEW_MS)
 		return "token-expired";
 	if (nbf != NULL && !read_time(nbf, &time))
 		return "token-malformed";
@@ -88,6 +89,7 @@ static const char *check_times(const json_t *claims, int64_t now)
 		return "token-malformed";
 	if (iat != NULL && time > now + TOKEN_SKEW_MS)
 		return "token-not-yet-valid";
+	*expires_out = expires;
 	return NULL;
 }
 
@@ -102,17 +104,20 @@ static bool name_is_sound(struct slice name)
 	return true;
 }
 
-const char *token_claims_check(const struct token_rules *rules, const json_t *claims, int64_t now,
-			       struct token_who *who_out)
+const char *token_claims_check(const struct token_rules *rules, const json_t *claims,
+			       enum token_claims_of of, int64_t now, struct token_who *who_out)
 {
+	const json_t *issuer = json_object_get(claims, "iss");
 	struct slice user = token_text(claims, rules->user_claim);
+	int64_t expires = 0;
 	const char *why;
 
-	if (!slice_is(token_text(claims, "iss"), rules->issuer))
+	if ((issuer != NULL || of == CLAIMS_OF_TOKEN) &&
+	    !slice_is(token_text(claims, "iss"), rules->issuer))
 		return "token-issuer";
 	if (!audience_fits(rules, json_object_get(claims, "aud")))
 		return "token-audience";
-	if ((why = check_times(claims, now)) != NULL)
+	if ((why = check_times(claims, of, now, &expires)) != NULL)
 		return why;
 	if (!scope_fits(rules->scope, claims))
 		return "token-scope";
@@ -125,5 +130,6 @@ const char *token_claims_check(const struct token_rules *rules, const json_t *cl
 		return "token-email-not-verified";
 	memcpy(who_out->user, user.ptr, user.len);
 	who_out->user[user.len] = '\0';
+	who_out->expires = expires;
 	return NULL;
 }

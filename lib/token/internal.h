@@ -32,8 +32,9 @@ EVP_PKEY *token_keys_find(const struct token_keys *keys, struct slice kid,
 			  enum token_algorithm algorithm);
 
 /* ---- claims.c ---- */
+enum token_claims_of { CLAIMS_OF_TOKEN, CLAIMS_OF_ANSWER };
 /* Whether the claims keep the rules. NULL: they do; else why not. */
-const char *token_claims_check(const struct token_rules *rules, const json_t *claims, int64_t now,
-			       struct token_who *who_out);
+const char *token_claims_check(const struct token_rules *rules, const json_t *claims,
+			       enum token_claims_of of, int64_t now, struct token_who *who_out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bearer tokens (RFC 6750): JWT (RFC 7519) checked offline against a set of keys. No I/O; the time
- * is passed in.
+ * Bearer tokens (RFC 6750): JWT (RFC 7519) checked offline against a set of keys, and what an
+ * issuer answers about a token (RFC 7662). No I/O; the time is passed in.
  *
  * What comes in was written by strangers, so everything is decided by what we hold, never by what
  * the token says of itself (RFC 8725): the key decides the algorithm (RS256, ES256, EdDSA and no
@@ -17,11 +17,13 @@
 enum {
 	TOKEN_MAX = 16384,         /* bytes of a token */
 	TOKEN_KEYS_MAX = 262144,   /* of a set of keys */
+	TOKEN_ANSWER_MAX = 65536,  /* of what an issuer says about a token */
 	TOKEN_KEY_COUNT = 100,     /* in a set */
 	TOKEN_DEPTH_MAX = 8,       /* levels of JSON */
 	TOKEN_USER_MAX = 512,      /* bytes of a name in a claim */
 	TOKEN_ISSUER_MAX = 1024,   /* bytes of an issuer's name */
 	TOKEN_SKEW_MS = 60 * 1000, /* by which clocks may differ */
+	TOKEN_FRESH_MAX = 365 * 24 * 3600,
 	TOKEN_WHY = 256,
 };
 
@@ -53,11 +55,13 @@ struct token_rules {
 
 struct token_who {
 	char user[TOKEN_USER_MAX + 1];
+	int64_t expires; /* ms since 1970; 0: not said (answers only) */
 };
 
 enum token_verdict {
 	TOKEN_GOOD,
 	TOKEN_BAD,
+	TOKEN_UNKNOWN_KEY, /* perhaps the issuer has new keys: ask for them, then try again */
 };
 
 /*
@@ -69,9 +73,29 @@ enum token_verdict token_verify(const struct token_rules *rules, const struct to
 				const char **why_out);
 
 /*
+ * Who a token is for by what its issuer answered (RFC 7662 section 2.2): TOKEN_GOOD or TOKEN_BAD.
+ * Audience must be there as in a token; issuer and times are checked if they are.
+ */
+enum token_verdict token_verify_answer(const struct token_rules *rules, struct slice answer,
+				       int64_t now, struct token_who *who_out,
+				       const char **why_out);
+
+/* Whether it is an answer at all, good or bad: an object that says whether the token is active. */
+bool token_answer_sound(struct slice answer);
+
+/*
+ * For how many seconds the answer with this Cache-Control (RFC 9111 section 5.2; several with
+ * commas between) may be used, at most TOKEN_FRESH_MAX. false: it does not say, and *seconds_out
+ * stays.
+ */
+bool token_fresh_for(struct slice cache_control, uint64_t *seconds_out);
+
+/*
  * The issuer that a token claims to be of, unverified, to choose whose keys to look at. false: it
  * is no JWT with an issuer.
  */
 bool token_claimed_issuer(struct slice token, char issuer_out[TOKEN_ISSUER_MAX + 1]);
+/* Whether it has the form of one: three parts with dots between. */
+bool token_is_jwt(struct slice token);
 
 #endif

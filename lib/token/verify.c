@@ -36,6 +36,13 @@ static bool split(struct slice token, struct parts *parts_out)
 	return parts_out->header.len > 0 && parts_out->payload.len > 0;
 }
 
+bool token_is_jwt(struct slice token)
+{
+	struct parts parts;
+
+	return split(token, &parts);
+}
+
 bool token_claimed_issuer(struct slice token, char issuer_out[TOKEN_ISSUER_MAX + 1])
 {
 	struct parts parts;
@@ -140,7 +147,8 @@ static enum token_verdict check_header(const json_t *header, const struct token_
 	*key_out = keys != NULL ? token_keys_find(keys, kid, *algorithm_out) : NULL;
 	if (*key_out != NULL)
 		return TOKEN_GOOD;
-	return bad(why_out, "token-unknown-key");
+	*why_out = "token-unknown-key";
+	return TOKEN_UNKNOWN_KEY;
 }
 
 static const char *check_payload(const struct token_rules *rules, struct slice payload, int64_t now,
@@ -150,7 +158,7 @@ static const char *check_payload(const struct token_rules *rules, struct slice p
 	const char *why = "token-malformed";
 
 	if (claims != NULL)
-		why = token_claims_check(rules, claims, now, who_out);
+		why = token_claims_check(rules, claims, CLAIMS_OF_TOKEN, now, who_out);
 	json_decref(claims);
 	return why;
 }
@@ -183,5 +191,35 @@ enum token_verdict token_verify(const struct token_rules *rules, const struct to
 		return bad(why_out, "token-signature");
 	/* Nothing of what it says is looked at before. */
 	why = check_payload(rules, parts.payload, now, who_out);
+	return why == NULL ? TOKEN_GOOD : bad(why_out, why);
+}
+
+static bool is_answer(const json_t *json)
+{
+	return json_is_boolean(json_object_get(json, "active"));
+}
+
+bool token_answer_sound(struct slice answer)
+{
+	json_t *json = answer.len <= TOKEN_ANSWER_MAX ? token_json(answer) : NULL;
+	bool sound = is_answer(json);
+
+	json_decref(json);
+	return sound;
+}
+
+enum token_verdict token_verify_answer(const struct token_rules *rules, struct slice answer,
+				       int64_t now, struct token_who *who_out, const char **why_out)
+{
+	json_t *json = answer.len <= TOKEN_ANSWER_MAX ? token_json(answer) : NULL;
+	const char *why;
+
+	if (!is_answer(json))
+		why = "token-answer-malformed";
+	else if (!json_is_true(json_object_get(json, "active")))
+		why = "token-not-active";
+	else
+		why = token_claims_check(rules, json, CLAIMS_OF_ANSWER, now, who_out);
+	json_decref(json);
 	return why == NULL ? TOKEN_GOOD : bad(why_out, why);
 }

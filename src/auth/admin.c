@@ -26,6 +26,7 @@
 #include "os/worker.h"
 #include "proven.h"
 #include "rows.h"
+#include "tokens.h"
 #include "usage.h"
 #include "store/account_verifiers.h"
 #include "verify.h"
@@ -238,6 +239,29 @@ static void send_device(void *arg, const struct devices_row *device)
 	ipc_list_release(&row);
 }
 
+static void send_token(struct answer *answer, const struct tokens_state *token)
+{
+	const struct config_token *section = token->section;
+	struct ipc_list_builder row;
+
+	ipc_list_begin(&row, ROW_MAX);
+	row_text(&row, "token", section->name);
+	row_text(&row, "way",
+		 section->jwks_file != NULL  ? "jwks_file"
+		 : section->jwks_url != NULL ? "jwks_url"
+					     : "introspect_url");
+	row_text(&row, "state",
+		 section->jwks_file != NULL ? "keys in a file"
+		 : !token->asked            ? "not asked yet"
+		 : token->down              ? "down"
+					    : "answers");
+	row_number(&row, "keys", token->keys);
+	row_time(&row, "fetched", token->fetched);
+	row_text(&row, "why", token->why);
+	send_fields(answer, ipc_list_view(&row));
+	ipc_list_release(&row);
+}
+
 static void add_mechanisms(const struct auth *auth, const struct operation *operation,
 			   struct ipc_list_builder *row)
 {
@@ -256,6 +280,7 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	struct answer answer = {admin, operation->id};
 	struct ipc_list_builder row;
 	struct defence_counts defence;
+	struct tokens_state token;
 
 	defence_count(auth->defence, &defence);
 	ipc_list_begin(&row, ROW_MAX);
@@ -278,6 +303,8 @@ static void send_status(struct admin *admin, const struct operation *operation)
 	ipc_list_release(&row);
 	backends_rows(auth->backends, send_backend, &answer);
 	devices_rows(auth->devices, send_device, &answer);
+	for (size_t i = 0; tokens_state(auth->tokens, i, &token); i++)
+		send_token(&answer, &token);
 	limits_rows(auth, send_limit, &answer);
 }
 

@@ -8,7 +8,8 @@
  *	             login_grant.c how it ends
  *	mechanism.c  the SASL exchange, without I/O; its mechanisms are sasl_*.c
  *	offer.c      which mechanisms are offered to whom
- *	tokens.c     bearer tokens: keys of issuers, and what they say; login_token.c what follows
+ *	tokens.c     bearer tokens: keys of issuers, and what they or the issuers themselves say
+ *	             (token_check.c); login_token.c what follows
  *	verify.c     names and passwords against the store, on threads
  *	backends.c   names and passwords that others know, through processes of their own
  *	defence.c    who has failed too often; sightings.c keeps from where accounts log in

@@ -15,6 +15,7 @@
 #include "os/log.h"
 #include "os/os.h"
 #include "senders.h"
+#include "tokens.h"
 #include "usage.h"
 #include "verify.h"
 
@@ -39,6 +40,7 @@ void login_free(struct login *login)
 	if (login->job != NULL)
 		login->job->arg = NULL; /* freed when its thread is done with it */
 	backends_cancel(&login->ask);
+	tokens_cancel(&login->token_check);
 	grants_end(login->front->auth->grants, &login->grant);
 	ipc_list_release(&login->senders);
 	account_release(&login->row);

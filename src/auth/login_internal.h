@@ -18,6 +18,7 @@ struct exchange;
 struct front;
 struct grant;
 struct login;
+struct token_check;
 struct verify_job;
 
 enum { LOGIN_CLIENT_MAX = 63 }; /* its address */
@@ -52,8 +53,9 @@ struct login {
 	bool known;         /* there is such an account, and */
 	struct account row; /* it was this when changes was as above */
 	struct ticket ticket;
-	char token_section[64 + 1]; /* whose token it was; empty: none was good */
-	struct grant *grant;        /* that queue has not acknowledged yet */
+	struct token_check *token_check; /* under way */
+	char token_section[64 + 1];      /* whose token it was; empty: none was good */
+	struct grant *grant;             /* that queue has not acknowledged yet */
 	char client[LOGIN_CLIENT_MAX + 1];
 	struct account_login who; /* as the client calls itself, canonical */
 	/* Once it is proven: */

@@ -2,7 +2,8 @@
 /*
  * Whether a bearer token is good, and for which account: that which its claim names, which must be
  * the one that the client asked for, if it did (C15). The account is treated like any other, so one
- * that is disabled stays out. Refusals go through the dialogue that the mechanisms want.
+ * that is disabled stays out. Refusals go through the dialogue that the mechanisms want; that an
+ * issuer could not be asked is told at once.
  */
 #include "login_internal.h"
 
@@ -89,22 +90,35 @@ static const char *take_name(struct login *login, const char *user)
 	return NULL;
 }
 
+static void on_checked(void *arg, const struct tokens_answer *answer)
+{
+	struct login *login = arg;
+	const char *why;
+
+	login->token_check = NULL;
+	if (answer->verdict == TOKENS_UNAVAILABLE) {
+		login_fail(login, &LOGIN_UNAVAILABLE, answer->why);
+		return;
+	}
+	why = answer->verdict == TOKENS_YES ? take_name(login, answer->user) : answer->why;
+	if (why != NULL) {
+		deny(login, answer->section, why);
+		return;
+	}
+	(void)snprintf(login->token_section, sizeof(login->token_section), "%s",
+		       answer->section->name);
+	login_look_up_token(login);
+}
+
 /* It may be tried now. */
 static void check(struct login *login)
 {
 	struct tokens_answer answer;
-	const char *why;
 
 	login->state = LOGIN_VERIFYING;
-	tokens_check(login->front->auth->tokens, exchange_token(login->exchange), &answer);
-	why = answer.good ? take_name(login, answer.user) : answer.why;
-	if (why != NULL) {
-		deny(login, answer.section, why);
-		return;
-	}
-	(void)snprintf(login->token_section, sizeof(login->token_section), "%s",
-		       answer.section->name);
-	login_look_up_token(login);
+	if (tokens_check(login->front->auth->tokens, exchange_token(login->exchange), on_checked,
+			 login, &login->token_check, &answer) == ERR_OK)
+		on_checked(login, &answer);
 }
 
 void login_check_token(struct login *login)

@@ -138,7 +138,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->workers = config->auth.workers;
 	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
-	auth->tokens = tokens_new();
+	auth->tokens = tokens_new(auth->loop);
 	auth->door = door_new(auth);
 	auth->backends = backends_new(auth);
 	auth->defence = defence_new(auth);
@@ -246,6 +246,9 @@ static void peer(struct child *child, enum ipc_role role, uint16_t index, uint32
 		break;
 	case IPC_BACKEND:
 		backends_process(auth->backends, index, fd);
+		break;
+	case IPC_AGENT:
+		tokens_agent(auth->tokens, fd);
 		break;
 	case IPC_CONTROL:
 		admin_control(auth->admin, fd);

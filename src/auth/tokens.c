@@ -8,76 +8,11 @@
 
 #include "base/mem.h"
 #include "config/config.h"
-#include "ipc/message.h"
+#include "ipc/channel.h"
 #include "os/log.h"
 #include "os/os.h"
-
-struct section {
-	const struct config_token *config;
-	struct token_keys *keys;
-};
-
-/* Keys out of a file, for the configuration that is being prepared. */
-struct prepared {
-	struct prepared *next;
-	char *title;
-	struct token_keys *keys;
-};
-
-struct tokens {
-	struct section *sections;
-	size_t count;
-	struct prepared *prepared;
-};
-
-/* ---- a check -------------------------------------------------------------------------------- */
-
-static const struct section *of_issuer(const struct tokens *tokens, const char *issuer)
-{
-	for (size_t i = 0; i < tokens->count; i++)
-		if (slice_equal(slice_str(issuer), slice_str(tokens->sections[i].config->issuer)))
-			return &tokens->sections[i];
-	return NULL;
-}
-
-static void check(const struct section *section, struct slice token,
-		  struct tokens_answer *answer_out)
-{
-	const struct config_token *config = section->config;
-	const struct token_rules rules = {
-		.issuer = config->issuer,
-		.audience = config->audience.items,
-		.audience_count = config->audience.count,
-		.scope = config->scope,
-		.user_claim = config->user_claim,
-	};
-	const char *why = "";
-	struct token_who who;
-
-	answer_out->section = config;
-	answer_out->good =
-		token_verify(&rules, section->keys, token, os_wall_ms(), &who, &why) == TOKEN_GOOD;
-	answer_out->why = why;
-	if (answer_out->good)
-		memcpy(answer_out->user, who.user, sizeof(who.user));
-}
-
-void tokens_check(const struct tokens *tokens, struct slice token, struct tokens_answer *answer_out)
-{
-	char issuer[TOKEN_ISSUER_MAX + 1];
-	const struct section *section;
-
-	*answer_out = (struct tokens_answer){.why = "token-malformed"};
-	if (token.len == 0) {
-		answer_out->why = "token-missing";
-	} else if (token_claimed_issuer(token, issuer)) {
-		section = of_issuer(tokens, issuer);
-		if (section != NULL)
-			check(section, token, answer_out);
-		else
-			answer_out->why = "token-issuer";
-	}
-}
+#include "token_memory.h"
+#include "tokens_internal.h"
 
 /* ---- configurations ------------------------------------------------------------------------- */
 
@@ -130,23 +65,49 @@ static void take_prepared(struct tokens *tokens, struct section *section)
 		}
 }
 
-static void free_sections(struct tokens *tokens)
+/* Keys of an address stay as long as the address does. */
+static void take_before(struct section *sections, size_t count, struct section *section)
 {
-	for (size_t i = 0; i < tokens->count; i++)
-		token_keys_free(&tokens->sections[i].keys);
-	MEM_FREE(tokens->sections);
+	for (size_t i = 0; i < count; i++) {
+		const struct config_token *before = sections[i].config;
+
+		if (before->jwks_url == NULL || section->config->jwks_url == NULL ||
+		    !slice_equal(slice_str(before->name), slice_str(section->config->name)) ||
+		    !slice_equal(slice_str(before->jwks_url), slice_str(section->config->jwks_url)))
+			continue;
+		section->keys = sections[i].keys;
+		section->fetched = sections[i].fetched;
+		section->asked = sections[i].asked;
+		section->down = sections[i].down;
+		memcpy(section->why, sections[i].why, sizeof(section->why));
+		sections[i].keys = NULL;
+	}
+}
+
+static void free_sections(struct section *sections, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		token_keys_free(&sections[i].keys);
+	mem_free(sections);
 }
 
 void tokens_commit(struct tokens *tokens, const struct config *config)
 {
-	free_sections(tokens);
+	struct section *before = tokens->sections;
+	size_t count = tokens->count;
+
+	tokens_end_checks(tokens, "configuration-changed");
+	token_memory_clear(tokens->memory);
 	tokens->sections = mem_array(config->token_count, sizeof(*tokens->sections));
 	tokens->count = config->token_count;
 	for (size_t i = 0; i < tokens->count; i++) {
 		tokens->sections[i].config = &config->tokens[i];
 		take_prepared(tokens, &tokens->sections[i]);
+		take_before(before, count, &tokens->sections[i]);
 	}
+	free_sections(before, count);
 	free_prepared(tokens);
+	tokens_want_missing(tokens);
 }
 
 void tokens_rollback(struct tokens *tokens)
@@ -154,17 +115,46 @@ void tokens_rollback(struct tokens *tokens)
 	free_prepared(tokens);
 }
 
-struct tokens *tokens_new(void)
+struct tokens *tokens_new(struct loop *loop)
 {
+	struct tokens *tokens = mem_alloc(sizeof(*tokens));
+
+	tokens->loop = loop;
+	tokens->memory = token_memory_new();
 	token_seed((uint32_t)os_random_u64() | 1);
-	return mem_alloc(sizeof(struct tokens));
+	return tokens;
 }
 
 void tokens_free(struct tokens **tokens)
 {
-	if (*tokens == NULL)
+	struct tokens *gone = *tokens;
+
+	*tokens = NULL;
+	if (gone == NULL)
 		return;
-	free_prepared(*tokens);
-	free_sections(*tokens);
-	MEM_FREE(*tokens);
+	while (gone->checks != NULL) {
+		struct token_check *check = gone->checks;
+
+		tokens_cancel(&check);
+	}
+	channel_free(&gone->agent);
+	free_prepared(gone);
+	free_sections(gone->sections, gone->count);
+	token_memory_free(&gone->memory);
+	mem_free(gone);
+}
+
+bool tokens_state(const struct tokens *tokens, size_t index, struct tokens_state *state_out)
+{
+	const struct section *section = tokens->sections + index;
+
+	if (index >= tokens->count)
+		return false;
+	*state_out = (struct tokens_state){.section = section->config,
+					   .keys = token_keys_count(section->keys),
+					   .fetched = section->fetched,
+					   .asked = section->asked,
+					   .down = section->down,
+					   .why = section->why};
+	return true;
 }

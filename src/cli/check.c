@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/network.h"
+#include "cli/check_tokens.h"
 #include "cli/common.h"
 #include "cli/offline.h"
 #include "config/parse.h"
@@ -304,12 +305,14 @@ static void check_devices(const struct config *config)
 
 static void check_users(struct check *check)
 {
-	static const char *const names[] = {"smtpd", "auth", "queue", "relay", "control"};
+	static const char *const names[] = {"smtpd", "auth", "agent", "queue", "relay", "control"};
 	char user[256];
 	uid_t uid;
 	gid_t gid;
 
 	for (size_t i = 0; os_is_root() && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], "agent") == 0 && !config_needs_agent(check->config))
+			continue;
 		if (config_user(check->config, names[i], user) &&
 		    os_user(user, &uid, &gid) != ERR_OK)
 			fault(check,
@@ -366,6 +369,7 @@ int cmd_check(const struct invocation *invocation)
 	net_close(&fd);
 	check_text(&check);
 	check_certificates(&check);
+	check.faults += check_tokens(config);
 	check_addresses(&check);
 	check_networks(config);
 	check_devices(config);

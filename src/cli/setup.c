@@ -183,8 +183,8 @@ static bool add_user(const struct setup *setup, const char *user)
 
 bool setup_users(const struct setup *setup)
 {
-	static const char *const names[] = {"smtpd", "auth",    "backend", "queue",
-					    "relay", "control", "alert"};
+	static const char *const names[] = {"smtpd", "auth",  "agent",   "backend",
+					    "queue", "relay", "control", "alert"};
 	unsigned made = 0;
 	char user[256];
 	uid_t uid;
@@ -198,7 +198,7 @@ bool setup_users(const struct setup *setup)
 			return false;
 		made++;
 	}
-	printf("Users: %ssmtpd, auth, backend, queue, relay, control%s\n",
+	printf("Users: %ssmtpd, auth, agent, backend, queue, relay, control, alert%s\n",
 	       setup->config->user_prefix, made == 0 ? " (there already)" : "");
 	return true;
 }

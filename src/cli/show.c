@@ -314,10 +314,11 @@ static int by_process(const void *a, const void *b)
 }
 
 /*
- * Alerts, back ends, devices and limits are rows of their own, behind those of the processes and
- * in the order in which they came. Which table a row belongs to, 0: it is a process's.
+ * Alerts, back ends, issuers of tokens, devices and limits are rows of their own, behind those of
+ * the processes and in the order in which they came. Which table a row belongs to, 0: it is a
+ * process's.
  */
-static const char *const tables[] = {"alert", "backend", "device", "limit"};
+static const char *const tables[] = {"alert", "backend", "token", "device", "limit"};
 
 enum { TABLE_COUNT = sizeof(tables) / sizeof(tables[0]) };
 

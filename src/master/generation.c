@@ -292,12 +292,26 @@ static enum err read_passwords(struct generation *generation, struct buf *errors
 	return err;
 }
 
+/* There have to be authorities in it. */
+static enum err try_authorities(const char *what, const char *path, struct slice pem,
+				struct buf *errors)
+{
+	struct tls_authorities *tried = NULL;
+	char why[TLS_WHY_MAX];
+	enum err err = tls_authorities_new(pem, &tried, why);
+
+	if (err != ERR_OK)
+		complain(errors, "%s: %s: %s", what, path, why);
+	else
+		tls_authorities_free(&tried);
+	return err;
+}
+
 static enum err read_authority(struct generation *generation, const struct config_listen *listen,
 			       struct buf *errors)
 {
 	struct authorities *authorities = &generation->authorities[generation->authorities_count];
-	struct tls_authorities *tried = NULL;
-	char what[300], why[TLS_WHY_MAX];
+	char what[300];
 	enum err err;
 
 	snprintf(what, sizeof(what), "listen \"%s\": client_ca", listen->name);
@@ -307,12 +321,8 @@ static enum err read_authority(struct generation *generation, const struct confi
 		return err;
 	authorities->listener = listen->name;
 	generation->authorities_count++;
-	err = tls_authorities_new(secret_value(&authorities->certificates), &tried, why);
-	if (err != ERR_OK)
-		complain(errors, "%s: %s: %s", what, listen->client_ca, why);
-	else
-		tls_authorities_free(&tried);
-	return err;
+	return try_authorities(what, listen->client_ca, secret_value(&authorities->certificates),
+			       errors);
 }
 
 static enum err read_authorities(struct generation *generation, struct buf *errors)
@@ -346,8 +356,35 @@ static enum err read_named(struct generation *generation, const struct named_fil
 	*file = *named;
 	snprintf(what, sizeof(what), "%s \"%s\": %s", file->section, file->title, file->setting);
 	err = read_source(generation, what, path, max, &file->value, errors);
-	if (err == ERR_OK)
-		generation->named_file_count++;
+	if (err != ERR_OK)
+		return err;
+	generation->named_file_count++;
+	if (slice_is(slice_str(file->setting), "ca_file"))
+		return try_authorities(what, path, secret_value(&file->value), errors);
+	return ERR_OK;
+}
+
+static enum err read_token_files(struct generation *generation, const struct config_token *token,
+				 struct buf *errors)
+{
+	const struct {
+		const char *setting, *path;
+		int gets;
+	} files[] = {
+		{"jwks_file", token->jwks_file, GETS_TOKEN_KEYS},
+		{"client_secret_file", token->client_secret_file, GETS_TOKEN_CLIENT},
+		{"ca_file", token->ca_file, GETS_TOKEN_CLIENT},
+	};
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		const struct named_file named = {
+			"token", token->name, files[i].setting, files[i].gets, {0}};
+		enum err one =
+			read_named(generation, &named, files[i].path, NAMED_FILE_MAX, errors);
+
+		err = err != ERR_OK ? err : one;
+	}
 	return err;
 }
 
@@ -357,14 +394,10 @@ static enum err read_named_files(struct generation *generation, struct buf *erro
 	const struct config *config = generation->config;
 	enum err err = ERR_OK, one;
 
-	generation->named_files = mem_array(config->token_count + config->backend_count + 1,
+	generation->named_files = mem_array(3 * config->token_count + config->backend_count + 1,
 					    sizeof(*generation->named_files));
 	for (size_t i = 0; i < config->token_count; i++) {
-		const struct config_token *token = &config->tokens[i];
-		const struct named_file named = {
-			"token", token->name, "jwks_file", GETS_TOKEN_KEYS, {0}};
-
-		one = read_named(generation, &named, token->jwks_file, NAMED_FILE_MAX, errors);
+		one = read_token_files(generation, &config->tokens[i], errors);
 		err = err != ERR_OK ? err : one;
 	}
 	for (size_t i = 0; i < config->backend_count; i++) {

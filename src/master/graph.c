@@ -5,12 +5,13 @@
 
 /*
  * queue outlives smtpd and relay, which have commits and results to bring home; auth answers
- * logins until then, and the back ends say whether they are right. smtpd is told before relay, as
- * it stands here last.
+ * logins until then, and agent and the back ends say whether they are right. smtpd is told before
+ * relay, as it stands here last.
  */
 const struct graph_node graph_nodes[] = {
 	{"queue", IPC_QUEUE, COUNT_ONE, 0, STOP_LAST},
 	{"auth", IPC_AUTH, COUNT_ONE, GETS_TOKEN_KEYS, STOP_LAST},
+	{"agent", IPC_AGENT, COUNT_AGENT, GETS_TOKEN_CLIENT, STOP_LAST},
 	{"backend", IPC_BACKEND, COUNT_BACKENDS, GETS_BIND_PASSWORD, STOP_LAST},
 	{"control", IPC_CONTROL, COUNT_ONE, GETS_CONTROL, STOP_LAST},
 	{"relay", IPC_RELAY, COUNT_ONE, GETS_SECRETS, STOP_FIRST},
@@ -24,6 +25,7 @@ static const enum ipc_role links[][2] = {
 	{IPC_SMTPD, IPC_RELAY},  /* what clients are called */
 	{IPC_AUTH, IPC_QUEUE},   /* grants */
 	{IPC_AUTH, IPC_BACKEND}, /* passwords that others know */
+	{IPC_AUTH, IPC_AGENT},   /* what issuers say of tokens */
 	{IPC_QUEUE, IPC_RELAY},  /* mail out */
 	{IPC_CONTROL, IPC_AUTH}, /* what the operator asks */
 	{IPC_CONTROL, IPC_QUEUE}, {IPC_CONTROL, IPC_RELAY},

@@ -12,9 +12,11 @@ enum graph_gets {
 	GETS_LISTENERS = 1 << 0,
 	GETS_IDENTITY = 1 << 1,
 	GETS_SECRETS = 1 << 2,
-	GETS_CONTROL = 1 << 3,    /* the control socket, as a listener */
-	GETS_TOKEN_KEYS = 1 << 4, /* public keys of issuers, as FILE messages */
-	GETS_BIND_PASSWORD = 1 << 5, /* of its own back end, as a FILE message */
+	GETS_CONTROL = 1 << 3, /* the control socket, as a listener */
+	/* Files that settings name, as FILE messages: */
+	GETS_TOKEN_KEYS = 1 << 4,    /* public keys of issuers */
+	GETS_TOKEN_CLIENT = 1 << 5,  /* how to ask issuers: our secret, their authorities */
+	GETS_BIND_PASSWORD = 1 << 6, /* of its own back end */
 };
 
 /* When a process is told to stop; the next step begins when all of the one before are gone. */
@@ -24,6 +26,7 @@ enum graph_count {
 	COUNT_ONE,
 	COUNT_SMTPD,    /* config.smtpd_processes */
 	COUNT_BACKENDS, /* as many as each backend section says; a reload changes it */
+	COUNT_AGENT,    /* one if config_needs_agent, else none; a reload changes it, too */
 };
 
 struct config;

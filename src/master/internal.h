@@ -104,13 +104,14 @@ struct process *process_of_role(struct master *master, enum ipc_role role);
 /* Tells it to finish within the time (ms), once. */
 void process_tell(struct process *process, int64_t within);
 
-/* ---- backends.c ---- */
+/* ---- follow.c ---- */
 /*
- * Makes the processes of the back ends those of master->current: starts what is new, and ends what
- * is no longer configured or is configured differently. before: NULL at the start, when all are
- * made and none is started.
+ * Makes the processes of the back ends and agent those of master->current: starts what is new, and
+ * ends what is no longer configured or, of the back ends, is configured differently. before: NULL
+ * at the start, when all of that node are made and none is started.
  */
-void backends_follow(struct master *master, const struct config *before);
+void follow_node(struct master *master, const struct graph_node *node, const struct config *before);
+void follow_all(struct master *master, const struct config *before);
 
 /* ---- reload.c ---- */
 void reload_init(struct master *master);

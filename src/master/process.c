@@ -33,6 +33,7 @@ static void name_process(struct process *process, const struct config *config)
 
 	switch (process->node->count) {
 	case COUNT_ONE:
+	case COUNT_AGENT:
 		snprintf(process->name, sizeof(process->name), "%s", process->node->name);
 		break;
 	case COUNT_SMTPD:
@@ -81,18 +82,19 @@ void process_init_all(struct master *master)
 
 	if (many == 0)
 		many = os_cpu_count();
-	/* Twice the back ends: while those of before end, those of now start. */
-	master->process_room = graph_node_count + many +
+	/* Twice those that come and go: while those of before end, those of now start. */
+	master->process_room = graph_node_count + 1 + many +
 			       (size_t)2 * CONFIG_BACKENDS_MAX * CONFIG_BACKEND_PROCESSES_MAX;
 	master->processes = mem_array(master->process_room, sizeof(*master->processes));
 	for (size_t i = 0; i < graph_node_count; i++) {
-		uint32_t count = graph_nodes[i].count == COUNT_SMTPD ? many : 1;
+		const struct graph_node *node = &graph_nodes[i];
+		uint32_t count = node->count == COUNT_SMTPD ? many : 1;
 
-		if (graph_nodes[i].count == COUNT_BACKENDS)
-			backends_follow(master, NULL);
+		if (node->count == COUNT_BACKENDS || node->count == COUNT_AGENT)
+			follow_node(master, node, NULL);
 		else
 			for (uint32_t n = 0; n < count; n++)
-				(void)process_add(master, &graph_nodes[i], (uint16_t)n);
+				(void)process_add(master, node, (uint16_t)n);
 	}
 }
 

@@ -139,7 +139,7 @@ static void commit(struct master *master)
 		if (master->processes[i].reload == RELOAD_AGREED)
 			process_commit(&master->processes[i], master->current);
 	/* Once auth knows which back ends there are. */
-	backends_follow(master, old->config);
+	follow_all(master, old->config);
 	alert_configured(master->desk);
 	log_set_json(master->current->config->log_format == LOG_FORMAT_JSON);
 	log_event(LOG_INFO, "reload", LOG_TEXT("result", "done"), LOG_TEXT("config", master->path),

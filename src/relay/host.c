@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "os/loop.h"
-#include "resolve.h"
+#include "dns/resolve.h"
 #include "tls/tls.h"
 
 enum { ADDRESSES_MS_MIN = 1000, ADDRESSES_MS_MAX = 300000 };

@@ -19,7 +19,7 @@
 #include "pool.h"
 #include "queue_link.h"
 #include "relay.h"
-#include "resolve.h"
+#include "dns/resolve.h"
 #include "settings.h"
 #include "tls/tls.h"
 

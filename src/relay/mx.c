@@ -12,7 +12,7 @@
 #include "config/config.h"
 #include "os/loop.h"
 #include "os/os.h"
-#include "resolve.h"
+#include "dns/resolve.h"
 #include "smtp/address.h"
 
 enum {

@@ -17,7 +17,7 @@
 #include "os/loop.h"
 #include "os/net.h"
 #include "relay.h"
-#include "resolve.h"
+#include "dns/resolve.h"
 
 enum {
 	PENDING_MAX = 64,         /* look-ups at a time; who asks for more is told nothing */

@@ -47,7 +47,6 @@ enum {
 	RELAY_TARGETS_MAX = 10,  /* hosts of a domain that are tried in one attempt */
 	RELAY_MX_READ_MAX = 32,  /* MX records that are looked at */
 	RELAY_ADDRESSES_MAX = 5, /* addresses of a host that are tried, per family */
-	RELAY_LOOKUP_MS = 30000, /* a whole look-up of a name */
 };
 
 /* What configuration gives to a relay section, beside its own settings. */

@@ -9,7 +9,7 @@
 #include "config/config.h"
 #include "os/maildir.h"
 #include "os/os.h"
-#include "resolve.h"
+#include "dns/resolve.h"
 #include "tls/tls.h"
 
 /* Authorities of one file. */

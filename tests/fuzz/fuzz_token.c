@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bearer tokens: the first byte says what the rest is. t: a token, which is good only if it is the
- * one that was signed (the key is thrown away); k: a set of keys; o, x: messages of OAUTHBEARER and
- * XOAUTH2. No name with a control comes out of any.
+ * one that was signed (the key is thrown away); k: a set of keys; a: what an issuer answers about a
+ * token; c: a Cache-Control; o, x: messages of OAUTHBEARER and XOAUTH2. No name with a control
+ * comes out of any.
  */
 #include "fuzz.h"
 #include "token/bearer.h"
@@ -39,8 +40,20 @@ static void try_token(struct slice text)
 	HOLDS(verdict == TOKEN_GOOD || reason != NULL);
 	HOLDS(slice_is(slice_str(who.user), verdict == TOKEN_GOOD ? "u" : "none"));
 	if (token_claimed_issuer(text, issuer))
-		HOLDS(issuer[0] != '\0');
+		HOLDS(token_is_jwt(text) && issuer[0] != '\0');
 	token_keys_free(&keys);
+}
+
+static void try_answer(struct slice text)
+{
+	struct token_who who = {.user = ""};
+	const char *reason = NULL;
+
+	if (token_verify_answer(&rules, text, NOW, &who, &reason) == TOKEN_GOOD) {
+		HOLDS(token_answer_sound(text));
+		check_name(who.user, false);
+	} else
+		HOLDS(reason != NULL && who.user[0] == '\0');
 }
 
 static void try_message(enum bearer_kind kind, struct slice text)
@@ -62,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice rest = slice_of(data, size);
 	struct token_keys *keys = NULL;
 	char why[TOKEN_WHY];
+	uint64_t seconds = 0;
 
 	token_seed(1); /* the first call counts */
 	switch (fuzz_byte(&rest)) {
@@ -74,6 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else
 			HOLDS(keys == NULL && why[0] != '\0');
 		token_keys_free(&keys);
+		break;
+	case 'a':
+		try_answer(rest);
+		break;
+	case 'c':
+		HOLDS(!token_fresh_for(rest, &seconds) || seconds <= TOKEN_FRESH_MAX);
 		break;
 	case 'o':
 		try_message(BEARER_OAUTHBEARER, rest);

@@ -51,6 +51,7 @@ LAYERS = {
     "os": {"base", "smtp", "message", "policy", "config"},
     "ipc": {"base", "config", "os"},
     "tls": {"base", "config", "os"},
+    "dns": {"base", "smtp", "config", "os"},
     "store": {"base", "smtp", "message", "policy", "config", "os"},
 }
 # master is linked into the CLI's executable: one program, bin/postern.

@@ -223,7 +223,7 @@ class Postern:
         elif not self.expect_deaths:
             raise AssertionError(f"it ended by itself with status {status}; log:\n{text[-4000:]}")
         self.look_for_secrets(log)
-        left = [p for p in family if name_of(p) in PROCESSES or name_of(p).startswith(("postern", "backend-"))]
+        left = [p for p in family if name_of(p) in PROCESSES or name_of(p).startswith(("postern", "backend-", "agent"))]
         assert not left, f"processes left behind: {left}"
         if not self.expect_deaths:
             died = [line for line in text.splitlines() if re.search(r'"event": ?"died"', line)]

@@ -103,7 +103,8 @@ static const char full[] =
 	"yes }\n"
 	"auth { cache = 0 iterations = 4096 }\n"
 	"token \"staff\" { issuer = \"https://idp.example/r\" audience = { postern, \"a b\" }\n"
-	"  jwks_file = \"/s\" accounts = \"*@example.org\" scope = \"mail.send\" }\n"
+	"  introspect_url = \"https://idp.example:8443/i?x=1\" client_id = me\n"
+	"  client_secret_file = \"/s\" accounts = \"*@example.org\" scope = \"mail.send\" }\n"
 	"device \"scanner-3f\" { from = { 192.0.2.7, \"2001:db8::/64\" } send_as = "
 	"scan@example.org\n"
 	"  to = \"*@example.org\" listeners = { mta, submission } recipients_per_day = 0 }\n"
@@ -351,6 +352,15 @@ static void each_type_names_its_form(void **state)
 		 "or capture:/folder"},
 		{"relay \"x\" { host = a.example }",
 		 "host is \"a.example\"; expected a host and port such as smtp.isp.example:587"},
+		{"token \"x\" { jwks_url = \"http://a.example/\" }",
+		 "jwks_url is \"http://a.example/\"; expected an address such as "
+		 "https://idp.example.org/keys"},
+		{"token \"x\" { jwks_url = \"https://me:pw@a.example/\" }",
+		 "jwks_url is \"https://me:pw@a.example/\"; expected an address such as "
+		 "https://idp.example.org/keys"},
+		{"token \"x\" { jwks_url = \"https:///keys\" }",
+		 "jwks_url is \"https:///keys\"; expected an address such as "
+		 "https://idp.example.org/keys"},
 		{"token \"x\" { issuer = a }",
 		 "token \"x\" has no audience; it takes a text, or a list of them"},
 		{"domain = \"a\\x01\"",

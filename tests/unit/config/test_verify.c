@@ -52,7 +52,8 @@ static void verified(const char *text, const char *expected)
 #define PLAIN                                                                                      \
 	"hostname = mail.example.org listen \"x\" { address = \"*:2525\" tls = none auth = off } "
 
-#define TOKEN "token \"t\" { issuer = i audience = a jwks_file = \"/dev/null\" }"
+#define BARE_TOKEN "token \"t\" { issuer = i audience = a "
+#define TOKEN      "token \"t\" { issuer = i audience = a jwks_file = \"/dev/null\" }"
 
 static void verify_tells_of_tokens(void **state)
 {
@@ -66,6 +67,23 @@ static void verify_tells_of_tokens(void **state)
 			     "issuer = j }",
 		 "postern.conf:2: token \"u\": jwks_file: /nowhere/k: No such file or "
 		 "directory\n");
+	verified(PLAIN "\n" BARE_TOKEN "}",
+		 "postern.conf:2: token \"t\": none of jwks_file, jwks_url and introspect_url is "
+		 "set; exactly one says how tokens are checked\n");
+	verified(PLAIN "\n" BARE_TOKEN "\njwks_url = \"https://a.example/\"\n"
+		       "introspect_url = \"https://[::1]:8443/\" }",
+		 "postern.conf:4: token \"t\": more than one of jwks_file, jwks_url and "
+		 "introspect_url is set; exactly one says how tokens are checked\n");
+	verified(PLAIN "\n" BARE_TOKEN "\nintrospect_url = \"https://a.example\"\nclient_id = x }",
+		 "postern.conf:4: token \"t\": client_id and client_secret_file belong together; "
+		 "set both, or none\n");
+	verified(PLAIN "\n" BARE_TOKEN "jwks_url = \"https://a.example\" client_id = x\n"
+		       "client_secret_file = \"/dev/null\" }",
+		 "postern.conf:2: token \"t\": client_id is of no use without introspect_url; take "
+		 "it out\n");
+	verified(PLAIN "\n" BARE_TOKEN "jwks_file = \"/dev/null\"\nca_file = \"/dev/null\" }",
+		 "postern.conf:3: token \"t\": ca_file is of no use without jwks_url or "
+		 "introspect_url; take it out\n");
 	verified(PLAIN TOKEN "\ntoken \"u\" { audience = b jwks_file = \"/dev/null\"\n"
 			     "issuer = i }",
 		 "postern.conf:3: token \"u\": token \"t\" has the same issuer; one section tells "

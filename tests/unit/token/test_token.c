@@ -80,6 +80,8 @@ static const char *judge_by(const struct token_rules *by, char *token)
 	} else {
 		assert_string_equal(who.user, "untouched");
 		assert_true(why[0] != '\0');
+		assert_int_equal(verdict == TOKEN_UNKNOWN_KEY,
+				 strcmp(why, "token-unknown-key") == 0);
 	}
 	return why;
 }
@@ -101,6 +103,7 @@ static void good_ones(void **state)
 		assert_int_equal(token_verify(&rules, keys, slice_str(token), NOW, &who, &why),
 				 TOKEN_GOOD);
 		assert_string_equal(who.user, "alice@example.org");
+		assert_int_equal(who.expires, INT64_C(1800000300000));
 		mem_free(token);
 	}
 	/* Without a name of the key, if there is but one of its kind. */
@@ -512,8 +515,8 @@ static void no_keys_yet(void **state)
 	char *token = forge_token(headers[0], CLAIMS, pkeys[0]);
 
 	(void)state;
-	assert_int_equal(token_verify(&rules, NULL, slice_str(token), NOW, &who, &why), TOKEN_BAD);
-	assert_string_equal(why, "token-unknown-key");
+	assert_int_equal(token_verify(&rules, NULL, slice_str(token), NOW, &who, &why),
+			 TOKEN_UNKNOWN_KEY);
 	mem_free(token);
 }
 
@@ -530,6 +533,56 @@ static void claimed_issuer(void **state)
 	assert_false(token_claimed_issuer(slice_str(token), issuer));
 	mem_free(token);
 	assert_false(token_claimed_issuer(SLICE_LIT("ya29.opaque"), issuer));
+	assert_true(token_is_jwt(SLICE_LIT("a.b.c")));
+	assert_false(token_is_jwt(SLICE_LIT("ya29.opaque")));
+}
+
+static void c8_c15_answers(void **state)
+{
+	static const struct {
+		const char *answer, *why;
+	} cases[] = {
+		{"{\"active\":true,\"aud\":\"postern\",\"email\":\"alice@example.org\"}", ""},
+		{"{\"active\":true,\"aud\":[\"postern\"],\"email\":\"alice@example.org\","
+		 "\"exp\":1800000300,\"iss\":\"https://idp.example\"}",
+		 ""},
+		{"{\"active\":false}", "token-not-active"},
+		{"{\"active\":false,\"aud\":\"postern\",\"email\":\"alice@example.org\"}",
+		 "token-not-active"},
+		{"{\"active\":\"true\",\"aud\":\"postern\",\"email\":\"alice@example.org\"}",
+		 "token-answer-malformed"},
+		{"{\"active\":1,\"aud\":\"postern\",\"email\":\"alice@example.org\"}",
+		 "token-answer-malformed"},
+		{"{\"aud\":\"postern\",\"email\":\"alice@example.org\"}", "token-answer-malformed"},
+		{"{\"active\":false,\"active\":true,\"aud\":\"postern\",\"email\":\"a@b\"}",
+		 "token-answer-malformed"},
+		{"<html>", "token-answer-malformed"},
+		{"", "token-answer-malformed"},
+		{"{\"active\":true,\"email\":\"alice@example.org\"}", "token-audience"},
+		{"{\"active\":true,\"aud\":\"imap\",\"email\":\"alice@example.org\"}",
+		 "token-audience"},
+		{"{\"active\":true,\"aud\":\"postern\",\"iss\":\"https://evil.example\","
+		 "\"email\":\"alice@example.org\"}",
+		 "token-issuer"},
+		{"{\"active\":true,\"aud\":\"postern\",\"exp\":1799999900,"
+		 "\"email\":\"alice@example.org\"}",
+		 "token-expired"},
+		{"{\"active\":true,\"aud\":\"postern\",\"username\":\"alice\"}",
+		 "token-without-user"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct token_who who = {.user = "untouched"};
+		const char *why = "";
+		enum token_verdict verdict =
+			token_verify_answer(&rules, slice_str(cases[i].answer), NOW, &who, &why);
+
+		assert_int_equal(verdict, cases[i].why[0] == '\0' ? TOKEN_GOOD : TOKEN_BAD);
+		assert_string_equal(why, cases[i].why);
+		assert_string_equal(who.user,
+				    verdict == TOKEN_GOOD ? "alice@example.org" : "untouched");
+	}
 }
 
 int main(void)
@@ -550,6 +603,7 @@ int main(void)
 		cmocka_unit_test(c15_each_byte_counts),
 		cmocka_unit_test(no_keys_yet),
 		cmocka_unit_test(claimed_issuer),
+		cmocka_unit_test(c8_c15_answers),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names to answers with libunbound, in its own thread; results come back on the loop. Each
- * query ends within RELAY_LOOKUP_MS, and calls back exactly once unless it is cancelled.
+ * query ends within RESOLVE_WITHIN_MS, and calls back exactly once unless it is cancelled.
  */
-#ifndef POSTERN_RELAY_RESOLVE_H
-#define POSTERN_RELAY_RESOLVE_H
+#ifndef POSTERN_DNS_RESOLVE_H
+#define POSTERN_DNS_RESOLVE_H
 
 #include "base/err.h"
 #include "base/slice.h"
@@ -13,6 +13,11 @@ struct config;
 struct loop;
 struct resolver;
 struct resolve_query;
+
+enum {
+	RESOLVE_NAME_MAX = 256,    /* of a host name, with its terminator */
+	RESOLVE_WITHIN_MS = 30000, /* a whole look-up of a name */
+};
 
 enum resolve_type { RESOLVE_A = 1, RESOLVE_PTR = 12, RESOLVE_MX = 15, RESOLVE_AAAA = 28 };
 
@@ -46,8 +51,8 @@ struct resolve_query *resolve_start(struct resolver *resolver, const char *name,
 				    enum resolve_type type, resolve_fn *fn, void *arg);
 void resolve_cancel(struct resolve_query **query); /* may be NULL */
 /*
- * A name in wire form, uncompressed, as in RDATA; name_out: RELAY_HOST_MAX bytes, "" for the root.
- * false: it is not the name of a host (threats K7).
+ * A name in wire form, uncompressed, as in RDATA; name_out: RESOLVE_NAME_MAX bytes, "" for the
+ * root. false: it is not the name of a host (threats K7).
  */
 bool resolve_read_name(struct slice wire, char *name_out);
 /* Whether the name servers were named differently: that takes a new process. */

@@ -4,7 +4,7 @@
  * the sandbox closes, since no thread can be started later, from a thread that has given up all
  * files, so that libunbound's has none either.
  */
-#include "resolve.h"
+#include "dns/resolve.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,7 +16,6 @@
 #include "config/config.h"
 #include "os/loop.h"
 #include "os/sandbox.h"
-#include "relay.h"
 #include "smtp/address.h"
 
 enum { RECORDS_MAX = 64 };
@@ -242,7 +241,7 @@ struct resolve_query *resolve_start(struct resolver *resolver, const char *name,
 	query->timer = timer_new(resolver->loop, on_late, query);
 	query->sent = ub_resolve_async(resolver->ctx, name, (int)type, 1, query, on_answer,
 				       &query->id) == 0;
-	timer_set(query->timer, query->sent ? RELAY_LOOKUP_MS : 0);
+	timer_set(query->timer, query->sent ? RESOLVE_WITHIN_MS : 0);
 	return query;
 }
 
@@ -266,7 +265,7 @@ bool resolve_read_name(struct slice wire, char *name_out)
 	while (wire.len && wire.ptr[0]) {
 		size_t len = (unsigned char)wire.ptr[0];
 
-		if (len > 63 || len + 1 > wire.len || at + len + 2 > RELAY_HOST_MAX)
+		if (len > 63 || len + 1 > wire.len || at + len + 2 > RESOLVE_NAME_MAX)
 			return false;
 		if (at)
 			name_out[at++] = '.';
