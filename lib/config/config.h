@@ -152,6 +152,7 @@ struct config_auth {
 	struct strings never_block;
 	uint32_t freeze_networks;   /* new ones within an hour; 0: never */
 	uint32_t freeze_recipients; /* within an hour, from new networks; 0: never */
+	uint32_t freeze_refused;    /* percent of recipients that do not exist; 0: never */
 };
 
 struct config_alert {     /* whom to tell what an administrator must know */

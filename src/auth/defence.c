@@ -16,6 +16,7 @@
 #include "os/loop.h"
 #include "os/os.h"
 #include "policy/anomaly.h"
+#include "policy/unknowns.h"
 #include "sightings.h"
 
 enum {
@@ -31,6 +32,7 @@ struct defence {
 	struct penalties *penalties;
 	struct known *known;
 	struct anomaly *anomaly;
+	struct unknowns *unknowns;
 	struct sightings *sightings;
 	struct login *waiting; /* for their turn, in the order in which they came */
 	size_t waiting_count;
@@ -211,6 +213,19 @@ void defence_sent(struct defence *defence, int64_t account, const char *name, ui
 		admin_freeze(defence->auth->admin, name, why);
 }
 
+enum err defence_ended(struct defence *defence, const struct msg_ended *msg)
+{
+	char name[ACCOUNT_NAME_MAX + 1], why[UNKNOWNS_WHY];
+
+	if (slice_copy(msg->account, name, sizeof(name)) != ERR_OK ||
+	    msg->refused > msg->recipients)
+		return ERR_RANGE;
+	if (unknowns_count(defence->unknowns, msg->account, msg->recipients, msg->refused,
+			   now_of(defence), why))
+		admin_freeze(defence->auth->admin, name, why);
+	return ERR_OK;
+}
+
 uint32_t defence_failed(struct login *login, const char *reason)
 {
 	return end(login, PENALTIES_FAILED, reason);
@@ -262,6 +277,7 @@ struct defence *defence_new(struct auth *auth)
 	defence->penalties = penalties_new(on_block, defence);
 	defence->known = known_new(AUTH_KNOWN_MAX);
 	defence->anomaly = anomaly_new();
+	defence->unknowns = unknowns_new();
 	defence->sightings = sightings_new(auth);
 	defence->turn = timer_new(auth->loop, next_turns, defence);
 	return defence;
@@ -285,6 +301,7 @@ void defence_configure(struct defence *defence, const struct config *config)
 	};
 
 	penalties_set_rules(defence->penalties, &rules);
+	unknowns_set_share(defence->unknowns, config->auth.freeze_refused);
 	anomaly_set_rules(defence->anomaly, &(struct anomaly_rules){
 						    .networks = config->auth.freeze_networks,
 						    .recipients = config->auth.freeze_recipients,
@@ -299,6 +316,7 @@ void defence_free(struct defence **defence)
 	sightings_free(&(*defence)->sightings);
 	known_free(&(*defence)->known);
 	anomaly_free(&(*defence)->anomaly);
+	unknowns_free(&(*defence)->unknowns);
 	penalties_free(&(*defence)->penalties);
 	MEM_FREE(*defence);
 }

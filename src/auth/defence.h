@@ -68,6 +68,8 @@ void defence_begin(struct login *login, struct slice client);
 void defence_admit(struct login *login, struct slice password, void (*go)(struct login *login));
 /* It was right. */
 void defence_succeeded(struct login *login, const struct account *account);
+/* What queue says of an account's mail; of one that is not there any more, too. */
+enum err defence_ended(struct defence *defence, const struct msg_ended *msg);
 /* Under a grant that was given in a network that is new to the account. */
 void defence_sent(struct defence *defence, int64_t account, const char *name, uint32_t recipients);
 /* It was wrong, or the client left before that was known. Returns the ms the answer is to wait. */

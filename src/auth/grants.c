@@ -236,6 +236,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_grant_used used;
 		struct msg_grant_sync_ack sync_ack;
 		struct msg_frozen_done frozen;
+		struct msg_ended ended;
 	} msg;
 	enum err err;
 
@@ -251,6 +252,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	case IPC_GRANT_SYNC_ACK:
 		err = ipc_decode(type, payload, &msg.sync_ack);
 		return err != ERR_OK ? err : on_sync_ack(grants, &msg.sync_ack);
+	case IPC_ENDED:
+		err = ipc_decode(type, payload, &msg.ended);
+		return err != ERR_OK ? err : defence_ended(grants->auth->defence, &msg.ended);
 	case IPC_FROZEN_DONE:
 		err = ipc_decode(type, payload, &msg.frozen);
 		return err != ERR_OK ? err : frozen_answer(grants->auth->frozen, &msg.frozen);

@@ -360,3 +360,8 @@ size_t grants_count(const struct grants *grants)
 {
 	return HASH_COUNT(grants->table);
 }
+
+struct channel *grants_auth(const struct grants *grants)
+{
+	return grants->channel;
+}

@@ -10,6 +10,7 @@
 #include "ipc/message.h"
 
 struct queue;
+struct channel;
 struct grants;
 
 struct grants *grants_new(struct queue *queue);
@@ -31,6 +32,8 @@ enum ipc_verdict grants_use(struct grants *grants, uint64_t number, uint16_t ind
 uint64_t grants_message_size(const struct grants *grants, uint64_t number);
 /* It was not stored after all. */
 void grants_give_back(struct grants *grants, uint64_t number, uint32_t count);
+/* NULL: it is not there. */
+struct channel *grants_auth(const struct grants *grants);
 size_t grants_count(const struct grants *grants);
 
 #endif

@@ -18,6 +18,7 @@
 #include "ipc/child.h"
 #include "keys.h"
 #include "operator.h"
+#include "outcomes.h"
 #include "os/log.h"
 #include "os/loop.h"
 #include "os/net.h"
@@ -122,6 +123,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	queue->etrns = etrns_new();
 	queue->frozen = frozen_new(queue);
 	queue->lately = ended_new();
+	queue->outcomes = outcomes_new(queue);
 	queue->deadlines = deadlines_new(queue);
 	queue->delays = delays_new(queue);
 	return ERR_OK;
@@ -305,6 +307,7 @@ static void free_queue(struct queue *queue)
 	etrns_free(&queue->etrns);
 	frozen_free(&queue->frozen);
 	ended_free(&queue->lately);
+	outcomes_free(&queue->outcomes);
 	deliveries_free(&queue->deliveries);
 	deadlines_free(&queue->deadlines);
 	delays_free(&queue->delays);

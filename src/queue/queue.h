@@ -30,6 +30,7 @@ struct keys;
 struct link;
 struct loop;
 struct operators;
+struct outcomes;
 struct space;
 struct timer;
 struct delays;
@@ -72,6 +73,7 @@ struct queue {
 	struct operators *operators;
 	struct etrns *etrns;
 	struct frozen *frozen;
+	struct outcomes *outcomes;
 	struct ended *lately;        /* what ended a moment ago */
 	uint64_t recipients;         /* in the queue: for status */
 	unsigned loads;              /* reads of the store for claims under way */

@@ -8,6 +8,7 @@
 #include "os/log.h"
 #include "os/os.h"
 #include "os/worker.h"
+#include "outcomes.h"
 #include "queue.h"
 #include "report.h"
 #include "writer.h"
@@ -97,8 +98,15 @@ static void on_disk(void *arg, enum err err)
 		const struct settlement_item *item = &s->items[i];
 
 		log_item(s, item);
-		if (item->outcome == IPC_DELIVERED || item->outcome == IPC_FAILED)
+		if (item->outcome == IPC_DELIVERED || item->outcome == IPC_FAILED) {
 			ended_note(s->queue->lately, s->mail->id.key, item->row->n);
+			/* Our reports are no mail of the account that hears of its own. */
+			if ((s->mail->flags & IPC_MAIL_BOUNCE) == 0)
+				outcomes_note(s->queue->outcomes, s->envelope.account,
+					      item->outcome == IPC_FAILED &&
+						      item->cause == REPORT_SAID,
+					      item->status);
+		}
 		if ((item->outcome == IPC_DEFERRED || item->outcome == IPC_UNCERTAIN) &&
 		    item->due < delivery->next_due)
 			delivery->next_due = item->due;

@@ -16,6 +16,7 @@ from support import mail
 from support.behind import IN_CLEAR, Behind
 from support.postern import PASSWORD, Postern
 from support.process import wait_for
+from support.sink import Sink
 
 HOME, DAY = "192.0.2.7", 86400000
 BEHIND = IN_CLEAR + """\
@@ -162,6 +163,30 @@ def test_mail_that_is_damaged(server):
     server.start()
     alert = server.wait_page("mail-damaged", "new")["alert"]
     assert alert["evidence"]["recipients"] == 1 and str(alert["evidence"]["key"]) == alert["subject"], alert
+
+
+def test_c19_mail_to_people_who_do_not_exist(server):
+    def judge(argument, _):
+        return "550 5.1.1 There is nobody of that name" if "nobody" in argument else None
+
+    def send(names):
+        with server.client("bob") as client:
+            client.sendmail("bob@example.org", [f"{name}@sink.example" for name in names],
+                            mail.message("Buy", sender="bob@example.org"))
+
+    with Sink({"RCPT": judge}, port=server.values["nobody"]) as sink:
+        server.command("queue", "retry", "--all")
+        send([f"somebody{i}" for i in range(14)])
+        sink.wait(1)
+        send([f"nobody{i}" for i in range(5)])
+        wait_for(lambda: len(server.events("failed", account="bob", status="5.1.1")) == 5, server.tail)
+        assert login(server, HOME, "bob") == 235
+        send([f"nobody-else{i}" for i in range(3)])
+        alert = wait_for(lambda: [p["alert"] for p in server.pages("account-frozen") if p["alert"]["subject"] == "bob"],
+                         server.tail)[0]
+        assert "8 of 22 recipients within an hour (36 percent)" in alert["evidence"]["reason"], alert
+        assert login(server, HOME, "bob") == 535
+    server.command("user", "thaw", "bob", check=True)
 
 
 def test_a_process_that_died(server):

@@ -304,6 +304,41 @@ static void test_c19_what_became_of_the_mail(void **state)
 	end_grant(0, log_in(0, "erin", GOOD));
 }
 
+static void send_ended(const char *account, uint32_t recipients, uint32_t refused)
+{
+	peer_send(t.queue.peer, IPC_ENDED,
+		  &(struct msg_ended){slice_str(account), recipients, refused});
+}
+
+/* Mail to people who do not exist: 30 percent of 20 within an hour are well, more is not. */
+static void test_c19_mail_to_nobody(void **state)
+{
+	uint64_t grant = log_in(0, "erin", GOOD);
+	unsigned alerts = t.alerts;
+	struct msg_grant_lost lost;
+
+	(void)state;
+	send_ended("erin", 14, 0);
+	send_ended("erin", 6, 6);
+	send_ended("bob", 19, 19);
+	end_grant(0, log_in(0, "erin", GOOD));
+	send_ended("erin", 1, 1);
+	answer_frozen("erin", 0, 0);
+	peer_expect(t.smtpd[0], IPC_GRANT_LOST, &lost);
+	assert_int_equal(lost.grant, grant);
+	for (int i = 0; i < 500 && t.alerts == alerts; i++)
+		run_for(t.loop, 10);
+	assert_int_equal(t.alerts, alerts + 1);
+	assert_string_equal(t.alert, "account-frozen erin");
+	expect_fail(0, start_plain(0, "erin", GOOD), 535, "5.7.8", "frozen");
+	send_op(IPC_OP_USER_THAW, "erin", "", NULL, NULL);
+	answer_frozen(NULL, 0, 0);
+	expect_end(0, "0 recipients in the queue released");
+	/* The next one counts for nothing: it begins anew. */
+	send_ended("erin", 1, 1);
+	end_grant(0, log_in(0, "erin", GOOD));
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +354,7 @@ static int run(void)
 		cmocka_unit_test(test_account_ends),
 		cmocka_unit_test(test_change_during_login),
 		cmocka_unit_test(test_c19_what_became_of_the_mail),
+		cmocka_unit_test(test_c19_mail_to_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
