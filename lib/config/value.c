@@ -38,11 +38,12 @@ static enum err complain(enum err err, char *why, const char *format, ...)
 static const char *const mechanisms[] = {"PLAIN",         "LOGIN",
 					 "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
 					 "SCRAM-SHA-1",   "SCRAM-SHA-1-PLUS",
-					 "EXTERNAL",      "GSSAPI",
-					 "OAUTHBEARER",   "XOAUTH2"};
+					 "CRAM-MD5",      "EXTERNAL",
+					 "GSSAPI",        "OAUTHBEARER",
+					 "XOAUTH2"};
 #define MECHANISMS_TEXT                                                                            \
 	"PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, SCRAM-SHA-1, SCRAM-SHA-1-PLUS, "         \
-	"EXTERNAL, GSSAPI, OAUTHBEARER, XOAUTH2"
+	"CRAM-MD5, EXTERNAL, GSSAPI, OAUTHBEARER, XOAUTH2"
 
 const char *config_mechanism(struct slice name)
 {

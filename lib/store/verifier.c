@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 #include "base/buf.h"
+#include "store/verifier_cram.h"
 
 static const struct {
 	const char *scheme;
@@ -17,6 +18,7 @@ static const struct {
 } HASHES[] = {
 	[VERIFIER_SHA_256] = {"SCRAM-SHA-256", EVP_sha256, 32},
 	[VERIFIER_SHA_1] = {"SCRAM-SHA-1", EVP_sha1, 20},
+	[VERIFIER_CRAM_MD5] = {"CRAM-MD5", NULL, CRAM_STATES},
 };
 enum { HASH_COUNT_ALL = sizeof(HASHES) / sizeof(HASHES[0]) };
 
@@ -50,7 +52,7 @@ static bool hashed(enum verifier_hash hash, const unsigned char data[VERIFIER_KE
 }
 
 /* RFC 5802 section 3: SaltedPassword, ClientKey, StoredKey, ServerKey. */
-static bool derive(struct slice password, struct verifier *verifier)
+static bool derive_scram(struct slice password, struct verifier *verifier)
 {
 	enum verifier_hash hash = verifier->hash;
 	size_t length = HASHES[hash].length;
@@ -67,6 +69,16 @@ static bool derive(struct slice password, struct verifier *verifier)
 	OPENSSL_cleanse(salted, sizeof(salted));
 	OPENSSL_cleanse(client, sizeof(client));
 	return ok;
+}
+
+static bool derive(struct slice password, struct verifier *verifier)
+{
+	if (verifier->hash != VERIFIER_CRAM_MD5)
+		return derive_scram(password, verifier);
+	if (password.len > INT32_MAX || slice_has_byte(password, '\0'))
+		return false;
+	cram_states(password, verifier->stored_key);
+	return true;
 }
 
 static bool iterations_ok(uint32_t iterations)
@@ -103,7 +115,8 @@ bool verifier_check(const struct verifier *verifier, struct slice password)
 				 .salt_len = verifier->salt_len};
 	bool same;
 
-	if (!iterations_ok(verifier->iterations) || verifier->salt_len > VERIFIER_SALT_MAX)
+	if ((verifier->hash != VERIFIER_CRAM_MD5 && !iterations_ok(verifier->iterations)) ||
+	    verifier->salt_len > VERIFIER_SALT_MAX)
 		return false;
 	memcpy(tried.salt, verifier->salt, verifier->salt_len);
 	same = derive(password, &tried) && CRYPTO_memcmp(tried.stored_key, verifier->stored_key,
@@ -148,17 +161,27 @@ static void append_base64(const unsigned char *data, size_t len, struct buf *out
 	(void)base64_encode(slice_of(data, len), out); /* out is large enough for every verifier */
 }
 
+static void print_salt(const struct verifier *verifier, struct buf *out)
+{
+	(void)buf_printf(out, "%s$%u:", HASHES[verifier->hash].scheme, verifier->iterations);
+	append_base64(verifier->salt, verifier->salt_len, out);
+}
+
 void verifier_print(const struct verifier *verifier, char text_out[VERIFIER_TEXT_MAX + 1])
 {
 	struct buf text;
 
 	buf_init(&text, VERIFIER_TEXT_MAX);
-	(void)buf_printf(&text, "%s$%u:", HASHES[verifier->hash].scheme, verifier->iterations);
-	append_base64(verifier->salt, verifier->salt_len, &text);
+	if (verifier->hash == VERIFIER_CRAM_MD5)
+		(void)buf_printf(&text, "%s", HASHES[verifier->hash].scheme);
+	else
+		print_salt(verifier, &text);
 	(void)buf_append_byte(&text, '$');
 	append_base64(verifier->stored_key, HASHES[verifier->hash].length, &text);
-	(void)buf_append_byte(&text, ':');
-	append_base64(verifier->server_key, HASHES[verifier->hash].length, &text);
+	if (verifier->hash != VERIFIER_CRAM_MD5) {
+		(void)buf_append_byte(&text, ':');
+		append_base64(verifier->server_key, HASHES[verifier->hash].length, &text);
+	}
 	if (slice_copy(buf_data(&text), text_out, VERIFIER_TEXT_MAX + 1) != ERR_OK)
 		text_out[0] = '\0';
 	buf_wipe(&text);
@@ -202,6 +225,17 @@ static bool read_scheme(struct slice scheme, enum verifier_hash *hash_out)
 	return false;
 }
 
+static enum err read_cram(struct slice text, struct verifier *verifier_out)
+{
+	struct verifier read = {.hash = VERIFIER_CRAM_MD5};
+	enum err err = read_key(text, read.hash, read.stored_key);
+
+	if (err == ERR_OK)
+		*verifier_out = read;
+	verifier_wipe(&read);
+	return err;
+}
+
 enum err verifier_read(struct slice text, struct verifier *verifier_out)
 {
 	struct verifier read = {0};
@@ -209,8 +243,11 @@ enum err verifier_read(struct slice text, struct verifier *verifier_out)
 	uint64_t number = 0;
 	enum err err;
 
-	if (!slice_split(&text, '$', &scheme) || !read_scheme(scheme, &read.hash) ||
-	    !slice_split(&text, ':', &iterations) || !slice_split(&text, '$', &salt) ||
+	if (!slice_split(&text, '$', &scheme) || !read_scheme(scheme, &read.hash))
+		return ERR_SYNTAX;
+	if (read.hash == VERIFIER_CRAM_MD5)
+		return read_cram(text, verifier_out);
+	if (!slice_split(&text, ':', &iterations) || !slice_split(&text, '$', &salt) ||
 	    !slice_split(&text, ':', &stored) || salt.len == 0)
 		return ERR_SYNTAX;
 	if ((err = slice_number(iterations, UINT32_MAX, &number)) != ERR_OK ||
@@ -229,4 +266,10 @@ enum err verifier_read(struct slice text, struct verifier *verifier_out)
 void verifier_wipe(struct verifier *verifier)
 {
 	OPENSSL_cleanse(verifier, sizeof(*verifier));
+}
+
+void verifier_digest(const struct verifier *verifier, struct slice challenge,
+		     unsigned char digest_out[VERIFIER_DIGEST])
+{
+	cram_digest(verifier->stored_key, challenge, digest_out);
 }

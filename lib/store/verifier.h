@@ -21,13 +21,18 @@ enum {
 	/* More would let one login hold a thread for many seconds; the setting has the same bound.
 	 */
 	VERIFIER_ITERATIONS_MAX = 10000000,
+	VERIFIER_DIGEST = 16,    /* of CRAM-MD5 */
 	VERIFIER_TEXT_MAX = 256, /* of the text form; a terminator follows */
 };
 
-/* SHA-1 is for clients that know no other, and only where the configuration names it. */
-enum verifier_hash { VERIFIER_SHA_256, VERIFIER_SHA_1 };
+/*
+ * SHA-1 and CRAM-MD5 are for clients that know no other, and only where the configuration names
+ * them. What CRAM-MD5 needs is no verifier of SCRAM: it has neither salt nor iterations, its one
+ * key is in stored_key, and with it anybody can log in. Text form: CRAM-MD5$KEY.
+ */
+enum verifier_hash { VERIFIER_SHA_256, VERIFIER_SHA_1, VERIFIER_CRAM_MD5 };
 const char *verifier_scheme(enum verifier_hash hash); /* "SCRAM-SHA-256" */
-size_t verifier_key_length(enum verifier_hash hash);  /* of its keys: 32, 20 */
+size_t verifier_key_length(enum verifier_hash hash);  /* of its keys: 32, 20, 32 */
 
 struct verifier {
 	enum verifier_hash hash;
@@ -57,6 +62,10 @@ enum err verifier_fake_hash(enum verifier_hash hash, const unsigned char key[VER
 /* The same with SHA-256. */
 enum err verifier_fake(const unsigned char key[VERIFIER_KEY], struct slice name,
 		       uint32_t iterations, struct verifier *verifier_out);
+
+/* Of one for CRAM-MD5: the answer of who knows the password (RFC 2195), as bytes. */
+void verifier_digest(const struct verifier *verifier, struct slice challenge,
+		     unsigned char digest_out[VERIFIER_DIGEST]);
 
 void verifier_print(const struct verifier *verifier, char text_out[VERIFIER_TEXT_MAX + 1]);
 /* ERR_SYNTAX: another scheme or form; ERR_RANGE: iterations or salt outside the bounds. */

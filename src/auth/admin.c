@@ -269,7 +269,11 @@ static void add_mechanisms(const struct auth *auth, const struct operation *oper
 
 	offer_best(auth, text);
 	row_text(row, "mechanisms", text);
-	offer_obstacle(auth, operation->without_sha_1, operation->hashes, why);
+	offer_obstacle(auth,
+		       &(struct offer_missing){.sha_1 = operation->without_sha_1,
+					       .cram_md5 = operation->without_cram_md5,
+					       .hashes = operation->hashes},
+		       why);
 	if (why[0] != '\0')
 		row_text(row, "mechanisms_missing", why);
 }
@@ -430,6 +434,7 @@ static enum err begin(struct admin *admin, struct operation *operation, uint64_t
 	operation->iterations = config->auth.iterations;
 	operation->sha_1 =
 		offer_names(config, "SCRAM-SHA-1") || offer_names(config, "SCRAM-SHA-1-PLUS");
+	operation->cram_md5 = offer_names(config, "CRAM-MD5");
 	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
 	usage_flush(admin->auth->usage); /* what it tells is to be of now */
 	return worker_submit(admin->pool, work, done, operation);

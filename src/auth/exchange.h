@@ -48,7 +48,8 @@ struct exchange {
 
 extern const struct exchange_kind EXCHANGE_PLAIN, EXCHANGE_LOGIN, EXCHANGE_SCRAM_SHA_256,
 	EXCHANGE_SCRAM_SHA_256_PLUS, EXCHANGE_SCRAM_SHA_1, EXCHANGE_SCRAM_SHA_1_PLUS,
-	EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI, EXCHANGE_OAUTHBEARER, EXCHANGE_XOAUTH2;
+	EXCHANGE_CRAM_MD5, EXCHANGE_EXTERNAL, EXCHANGE_GSSAPI, EXCHANGE_OAUTHBEARER,
+	EXCHANGE_XOAUTH2;
 
 /* GNU SASL's one callback: notes that a PLAIN message was complete. */
 int exchange_plain_callback(Gsasl *gsasl, Gsasl_session *session, Gsasl_property property);

@@ -112,6 +112,7 @@ static void judge_password(struct login *login, const struct verify_job *job)
 /* The mechanism goes on, with the verifier of nobody if there is no such account (C9). */
 static void take_verifier(struct login *login, const struct verify_job *job)
 {
+	enum exchange_result result;
 	struct slice challenge;
 
 	login->looked_up = true;
@@ -121,11 +122,14 @@ static void take_verifier(struct login *login, const struct verify_job *job)
 	if (login->known)
 		account_copy(&job->account, &login->row);
 	login->state = LOGIN_EXCHANGING;
-	if (exchange_give_verifier(login->exchange, &job->verifier, &challenge) !=
-	    EXCHANGE_CHALLENGE)
-		login_fail(login, &LOGIN_INVALID, exchange_why(login->exchange));
-	else
+	result = exchange_give_verifier(login->exchange, &job->verifier, &challenge);
+	if (result == EXCHANGE_CHALLENGE)
 		login_challenge(login, challenge);
+	else if (result == EXCHANGE_PROVEN)
+		login_proven(login);
+	else
+		login_fail(login, &LOGIN_INVALID,
+			   login->known ? exchange_why(login->exchange) : login->nobody);
 }
 
 /* The proof was of the account as it was then: is it the same now? */

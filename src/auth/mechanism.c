@@ -17,8 +17,9 @@ static const struct exchange_kind *const KINDS[] = {
 	&EXCHANGE_PLAIN,         &EXCHANGE_LOGIN,
 	&EXCHANGE_SCRAM_SHA_256, &EXCHANGE_SCRAM_SHA_256_PLUS,
 	&EXCHANGE_SCRAM_SHA_1,   &EXCHANGE_SCRAM_SHA_1_PLUS,
-	&EXCHANGE_EXTERNAL,      &EXCHANGE_GSSAPI,
-	&EXCHANGE_OAUTHBEARER,   &EXCHANGE_XOAUTH2,
+	&EXCHANGE_CRAM_MD5,      &EXCHANGE_EXTERNAL,
+	&EXCHANGE_GSSAPI,        &EXCHANGE_OAUTHBEARER,
+	&EXCHANGE_XOAUTH2,
 };
 
 /* ---- what may come in at all ---------------------------------------------------------------- */

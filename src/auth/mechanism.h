@@ -10,6 +10,8 @@
  * sasl_scram.c: SCRAM-SHA-256, SCRAM-SHA-1, -PLUS (RFC 5802, 7677) by GNU SASL, behind a strict
  * reader of our own, scram_message.c.
  *
+ * sasl_cram.c: CRAM-MD5 (RFC 2195), ours, since GNU SASL wants the password itself for it.
+ *
  * sasl_external.c: EXTERNAL (RFC 4422), a certificate, which smtpd has verified.
  *
  * sasl_gssapi.c: GSSAPI (RFC 4752) by MIT Kerberos itself; GNU SASL would go through a library that
@@ -72,7 +74,7 @@ enum exchange_result exchange_step(struct exchange *exchange, bool has_token, st
 enum verifier_hash exchange_hash(const struct exchange *exchange);
 /*
  * After EXCHANGE_VERIFIER: of the account of that name, or a fake (verifier_fake) if there is
- * none. Copied. EXCHANGE_CHALLENGE or EXCHANGE_REFUSED.
+ * none. Copied. EXCHANGE_CHALLENGE, EXCHANGE_PROVEN or EXCHANGE_REFUSED.
  */
 enum exchange_result exchange_give_verifier(struct exchange *exchange,
 					    const struct verifier *verifier,

@@ -157,7 +157,17 @@ void offer_best(const struct auth *auth, char text_out[OFFER_TEXT])
 	}
 }
 
-void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, uint64_t hashes,
+static void add_without(const char *mechanism, uint64_t count, char why_out[OFFER_WHY], size_t *len)
+{
+	if (count > 0)
+		*len += (size_t)snprintf(
+			why_out + *len, OFFER_WHY - *len,
+			"%s%" PRIu64 " password%s set before %s was configured, or elsewhere, "
+			"cannot be used with it; set anew they can",
+			*len > 0 ? ". " : "", count, count == 1 ? "" : "s", mechanism);
+}
+
+void offer_obstacle(const struct auth *auth, const struct offer_missing *missing,
 		    char why_out[OFFER_WHY])
 {
 	const struct config *config = auth_config(auth);
@@ -174,23 +184,18 @@ void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, uint64_t ha
 			"this store%s; postern user password sets one that is",
 			auth->without_scram, auth->without_scram == 1 ? "" : "s",
 			named ? " but it is offered, as configured" : ": it is not offered");
-	if (auth->without_scram > 0 && hashes > 0)
+	if (auth->without_scram > 0 && missing->hashes > 0)
 		len += (size_t)snprintf(why_out + len, OFFER_WHY - len,
 					" (%" PRIu64 " of them %s an imported hash, to which the "
 					"next good login puts an end)",
-					hashes, hashes == 1 ? "has" : "have");
+					missing->hashes, missing->hashes == 1 ? "has" : "have");
 	if (auth->without_scram == 0 && backends_count(auth->backends) > 0 && !named)
 		len += (size_t)snprintf(
 			why_out, OFFER_WHY,
 			"SCRAM is not offered, since a back end can say whether a "
 			"password is right, and nothing else; mechanisms overrides that");
-	if (without_sha_1 > 0)
-		len += (size_t)snprintf(
-			why_out + len, OFFER_WHY - len,
-			"%s%" PRIu64
-			" password%s set before SCRAM-SHA-1 was configured, or elsewhere, "
-			"cannot be used with it; set anew they can",
-			len > 0 ? ". " : "", without_sha_1, without_sha_1 == 1 ? "" : "s");
+	add_without("SCRAM-SHA-1", missing->sha_1, why_out, &len);
+	add_without("CRAM-MD5", missing->cram_md5, why_out, &len);
 	if (config->auth.keytab != NULL && auth->kerberos == NULL)
 		(void)snprintf(why_out + len, OFFER_WHY - len,
 			       "%sGSSAPI is not offered: the keytab was of no use when postern "

@@ -14,7 +14,12 @@ struct auth;
 struct config;
 struct config_listen;
 
-enum { OFFER_TEXT = 512, OFFER_WHY = 768 };
+enum { OFFER_TEXT = 512, OFFER_WHY = 1024 };
+
+struct offer_missing {
+	uint64_t sha_1, cram_md5; /* passwords without a verifier for them */
+	uint64_t hashes;          /* accounts with an imported one, and no verifier yet */
+};
 
 /* "PLAIN LOGIN"; "" none. traits: of enum ipc_trait. */
 void offer_text(const struct auth *auth, const struct config_listen *listen, unsigned traits,
@@ -28,10 +33,9 @@ bool offer_names(const struct config *config, const char *mechanism);
 void offer_best(const struct auth *auth, char text_out[OFFER_TEXT]);
 /*
  * What stands in the way of more, or what is offered and some cannot use, in a sentence; ""
- * nothing. without_sha_1: passwords that have no verifier for SCRAM-SHA-1, if that is offered;
- * hashes: accounts with an imported one.
+ * nothing. missing: of what is offered, what some accounts have not got.
  */
-void offer_obstacle(const struct auth *auth, uint64_t without_sha_1, uint64_t hashes,
+void offer_obstacle(const struct auth *auth, const struct offer_missing *missing,
 		    char why_out[OFFER_WHY]);
 /* For all listeners and traits; the caller releases the builder, also after an error. ERR_FULL. */
 enum err offer_list(const struct auth *auth, struct ipc_list_builder *list_out);

@@ -151,7 +151,10 @@ static void status(struct operation *operation, struct accounts *accounts)
 	if (accounts_count(accounts, &operation->accounts, &operation->enabled) != ERR_OK ||
 	    accounts_hashes(accounts, &operation->hashes) != ERR_OK ||
 	    (operation->sha_1 && accounts_without_extra(accounts, verifier_scheme(VERIFIER_SHA_1),
-							&operation->without_sha_1) != ERR_OK))
+							&operation->without_sha_1) != ERR_OK) ||
+	    (operation->cram_md5 &&
+	     accounts_without_extra(accounts, verifier_scheme(VERIFIER_CRAM_MD5),
+				    &operation->without_cram_md5) != ERR_OK))
 		operation_refuse(operation, "%s", accounts_why(accounts));
 }
 

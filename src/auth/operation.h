@@ -86,7 +86,8 @@ struct operation {
 	size_t credential_count;
 	char domain[ACCOUNT_NAME_MAX + 1];
 	uint32_t iterations;
-	bool sha_1; /* passwords get a verifier for SCRAM-SHA-1, too */
+	/* Passwords get a verifier for SCRAM-SHA-1, for CRAM-MD5, too. */
+	bool sha_1, cram_md5;
 	/* What was done. */
 	struct ipc_list_builder *rows;
 	size_t row_count;
@@ -103,6 +104,7 @@ struct operation {
 	uint64_t largest;           /* this is what accounts_largest says now */
 	uint64_t without_scram;     /* as accounts_without_scram, with has_largest */
 	uint64_t without_sha_1;     /* of STATUS, if sha_1 */
+	uint64_t without_cram_md5;  /* so, too */
 	uint64_t hashes;            /* of STATUS: accounts with an imported hash */
 	bool has_frozen;            /* an account was frozen or thawed, and */
 	char **frozen;              /* these are, now */

@@ -303,27 +303,40 @@ bool operation_verifier(struct operation *operation, const char *name, struct sl
 	return err == ERR_OK;
 }
 
+/* One more for the same password, prepared. */
+static void add_extra(struct operation *operation, struct accounts *accounts, int64_t account,
+		      int64_t key, enum verifier_hash hash, struct slice prepared)
+{
+	const char *scheme = verifier_scheme(hash);
+	unsigned char salt[VERIFIER_SALT];
+	char text[VERIFIER_TEXT_MAX + 1];
+	struct verifier verifier;
+
+	os_random(salt, sizeof(salt));
+	if (verifier_make_hash(hash, prepared, salt, operation->iterations, &verifier) != ERR_OK)
+		return;
+	verifier_print(&verifier, text);
+	if (accounts_set_extra(accounts, account, key, scheme, text) != ERR_OK)
+		operation_refuse(operation, "the password is set, but not for %s: %s", scheme,
+				 accounts_why(accounts));
+	explicit_bzero(text, sizeof(text));
+	verifier_wipe(&verifier);
+}
+
 void operation_extras(struct operation *operation, struct accounts *accounts, int64_t account,
 		      int64_t key, struct slice secret)
 {
-	const char *scheme = verifier_scheme(VERIFIER_SHA_1);
-	unsigned char salt[VERIFIER_SALT];
-	char text[VERIFIER_TEXT_MAX + 1];
 	struct secret prepared = {0};
-	struct verifier verifier;
 
-	if (!operation->sha_1 || password_prepare(secret, &prepared) != ERR_OK)
+	if ((!operation->sha_1 && !operation->cram_md5) ||
+	    password_prepare(secret, &prepared) != ERR_OK)
 		return; /* the main verifier was made of it, so it can be prepared */
-	os_random(salt, sizeof(salt));
-	if (verifier_make_hash(VERIFIER_SHA_1, secret_value(&prepared), salt, operation->iterations,
-			       &verifier) == ERR_OK) {
-		verifier_print(&verifier, text);
-		if (accounts_set_extra(accounts, account, key, scheme, text) != ERR_OK)
-			operation_refuse(operation, "the password is set, but not for %s: %s",
-					 scheme, accounts_why(accounts));
-		explicit_bzero(text, sizeof(text));
-	}
-	verifier_wipe(&verifier);
+	if (operation->sha_1)
+		add_extra(operation, accounts, account, key, VERIFIER_SHA_1,
+			  secret_value(&prepared));
+	if (operation->cram_md5)
+		add_extra(operation, accounts, account, key, VERIFIER_CRAM_MD5,
+			  secret_value(&prepared));
 	secret_clear(&prepared);
 }
 

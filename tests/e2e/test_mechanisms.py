@@ -326,6 +326,46 @@ def test_c14_a_proof_is_of_the_account_as_it_was(server):
 
 # ---- what is configured ---------------------------------------------------------------------------------------
 
+def cram_md5(server, text, offered):
+    """Where it is configured, for passwords that were set since; with clients that others wrote."""
+    server.conf.write_text(text.replace(AUTH, 'auth { mechanisms = { "PLAIN", "CRAM-MD5" }  block_after = 0 }\n'))
+    server.command("reload", check=True)
+    wait_for(lambda: offered() == "PLAIN CRAM-MD5", "CRAM-MD5")
+    assert msmtp(server, "cram-md5").returncode != 0
+    assert server.wait_event("login-failed", mech="CRAM-MD5", reason="no-verifier", account="alice")
+    server.command("user", "password", "alice", input=PASSWORD + "\n", check=True)
+    key = server.json("key", "add", "alice", "old-device")
+    key = key if isinstance(key, dict) else key[0]
+
+    def log_in(user, password):
+        with connected(server) as client:
+            client.user, client.password = user, password
+            return client.auth("CRAM-MD5", client.auth_cram_md5, initial_response_ok=False)[0]
+
+    assert log_in("alice", PASSWORD) == log_in("Alice@example.org", PASSWORD) == 235
+    assert log_in("alice#old-device", key["password"]) == 235
+    for user, password, reason in [("alice", "wrong", "bad-password"), ("alice", key["password"], "bad-password"),
+                                   ("nobody-has-this", PASSWORD, "unknown-user"), ("bob", PASSWORD, "no-verifier")]:
+        with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+            log_in(user, password)
+        assert refused.value.smtp_code == 535 and TEXT in refused.value.smtp_error
+        assert server.events("login-failed", mech="CRAM-MD5")[-1]["reason"] == reason
+    for command in [["swaks", f"--server=127.0.0.1:{server.submissions}", "--tls-on-connect", "--auth=CRAM-MD5",
+                     "--auth-user=alice", f"--auth-password={PASSWORD}", "--from=alice@example.org", "--to=b@sink.example"],
+                    ["curl", "-sS", f"smtps://localhost:{server.submissions}", "--cacert", server.folder / "cert.pem",
+                     "--login-options", "AUTH=CRAM-MD5", "--user", f"alice:{PASSWORD}", "--mail-from",
+                     "alice@example.org", "--mail-rcpt", "b@sink.example", "-T", "-"]]:
+        before = len(server.events("login", mech="CRAM-MD5"))
+        done = run(command, input=mail.message("CRAM").decode())
+        assert done.returncode == 0 and len(server.events("login", mech="CRAM-MD5")) == before + 1, done
+    done = msmtp(server, "cram-md5")
+    assert done.returncode == 0, done.stderr
+    # What is kept is of no use once the mechanism is not offered, and goes with the next password.
+    store = sqlite3.connect(f"file:{server.folder}/state/auth/accounts.db?mode=ro", uri=True)
+    assert {row[0] for row in store.execute("SELECT scheme FROM verifier")} >= {"CRAM-MD5"}
+    store.close()
+
+
 def test_c5_mechanisms_of_the_configuration(server):
     def offered(port):
         with smtplib.SMTP_SSL("127.0.0.1", port, timeout=60, context=server.context()) as client:
@@ -361,6 +401,7 @@ def test_c5_mechanisms_of_the_configuration(server):
     assert "235 2.7.0" in gsasl(server, "SCRAM-SHA-1-PLUS", user="alice#scanner", password=key["password"])
     (status,) = [row for row in server.json("status") if "mechanisms" in row]
     assert "1 password set before" in status["mechanisms_missing"]
+    cram_md5(server, text, lambda: offered(server.submissions))
     for wrong in ["DIGEST-MD5", "NTLM", "ANONYMOUS", "PLAINS"]:
         server.conf.write_text(text.replace(AUTH, f'auth {{ mechanisms = {{ "PLAIN", "{wrong}" }} }}\n'))
         done = server.command("check")

@@ -17,7 +17,8 @@
 
 #include "fuzz.h"
 
-static const char *const names[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+static const char *const names[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+				    "CRAM-MD5"};
 static const struct exchange_terms terms = {
 	.plus_offered = true,
 	.exporter = {"0123456789abcdef0123456789abcdef", 32},

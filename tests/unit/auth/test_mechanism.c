@@ -4,15 +4,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "base/base64.h"
 #include "mechanism.h"
 #include "store/password.h"
+#include "store/verifier.h"
 
 static struct mechanisms *mechanisms;
-static const struct exchange_terms TERMS;
+static const struct exchange_terms TERMS = {.domain = "example.org"};
 
 static int set_up(void **state)
 {
@@ -33,6 +35,93 @@ static struct exchange *begin(const char *mechanism)
 
 	assert_int_equal(exchange_new(mechanisms, slice_str(mechanism), &TERMS, &exchange), ERR_OK);
 	return exchange;
+}
+
+/* The answer of who knows the password, for a challenge of our own. */
+static void cram_answer(const char *name, struct slice password, struct slice challenge, char *out,
+			size_t size)
+{
+	static const unsigned char NO_SALT[VERIFIER_SALT];
+	unsigned char digest[VERIFIER_DIGEST];
+	struct verifier verifier;
+	size_t len = (size_t)snprintf(out, size, "%s ", name);
+
+	assert_int_equal(verifier_make_hash(VERIFIER_CRAM_MD5, password, NO_SALT, 4096, &verifier),
+			 ERR_OK);
+	verifier_digest(&verifier, challenge, digest);
+	for (size_t i = 0; i < sizeof(digest); i++)
+		len += (size_t)snprintf(out + len, size - len, "%02x", digest[i]);
+}
+
+static void test_cram_md5(void **state)
+{
+	static const unsigned char NO_SALT[VERIFIER_SALT];
+	char answer[200], before[200] = "";
+	struct verifier verifier;
+
+	(void)state;
+	assert_int_equal(verifier_make_hash(VERIFIER_CRAM_MD5, SLICE_LIT("secret"), NO_SALT, 4096,
+					    &verifier),
+			 ERR_OK);
+	for (int round = 0; round < 3; round++) {
+		struct exchange *exchange = begin("CRAM-MD5");
+		struct slice challenge, none;
+
+		assert_int_equal(exchange_step(exchange, false, SLICE_LIT(""), &challenge),
+				 EXCHANGE_CHALLENGE);
+		assert_true(slice_starts(challenge, "<") && challenge.len > 20);
+		/* No challenge comes twice, so what was heard before is of no use. */
+		if (round == 2)
+			(void)snprintf(answer, sizeof(answer), "%s", before);
+		else
+			cram_answer("alice", round == 0 ? SLICE_LIT("secret") : SLICE_LIT("guess"),
+				    challenge, answer, sizeof(answer));
+		if (round == 0)
+			memcpy(before, answer, sizeof(before));
+		assert_int_equal(exchange_step(exchange, true, slice_str(answer), &none),
+				 EXCHANGE_VERIFIER);
+		assert_true(slice_is(exchange_name(exchange), "alice"));
+		assert_int_equal(exchange_hash(exchange), VERIFIER_CRAM_MD5);
+		assert_int_equal(exchange_give_verifier(exchange, &verifier, &none),
+				 round == 0 ? EXCHANGE_PROVEN : EXCHANGE_REFUSED);
+		exchange_free(&exchange);
+	}
+}
+
+static void test_c1_cram_md5_refused(void **state)
+{
+#define DIGEST "0123456789abcdef0123456789abcdef"
+	const struct slice CASES[] = {
+		SLICE_LIT(""),
+		SLICE_LIT("alice"),
+		SLICE_LIT(" " DIGEST),
+		SLICE_LIT("alice " DIGEST "0"),
+		SLICE_LIT("alice " DIGEST " "),
+		SLICE_LIT("alice 0123456789abcdef0123456789abcde"),
+		SLICE_LIT("alice 0123456789ABCDEF0123456789ABCDEF"),
+		SLICE_LIT("alice 0123456789abcdef0123456789abcdeg"),
+		SLICE_LIT("al\0ice " DIGEST),
+		SLICE_LIT("al\nice " DIGEST),
+		SLICE_LIT("al\xff"
+			  "ice " DIGEST),
+	};
+	struct slice challenge;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct exchange *exchange = begin("CRAM-MD5");
+
+		assert_int_equal(exchange_step(exchange, false, SLICE_LIT(""), &challenge),
+				 EXCHANGE_CHALLENGE);
+		assert_int_equal(exchange_step(exchange, true, CASES[i], &challenge),
+				 EXCHANGE_REFUSED);
+		exchange_free(&exchange);
+		/* Nothing may be said before the challenge. */
+		exchange = begin("CRAM-MD5");
+		assert_int_equal(exchange_step(exchange, true, CASES[i], &challenge),
+				 EXCHANGE_REFUSED);
+		exchange_free(&exchange);
+	}
 }
 
 static void expect_done(struct exchange *exchange, const char *name, const char *password)
@@ -219,7 +308,7 @@ static void test_lengths(void **state)
 static void test_offered(void **state)
 {
 	static const char *const NEVER[] = {
-		"",       "NTLM",   "ANONYMOUS",     "DIGEST-MD5",  "OTP", "CRAM-MD5",
+		"",       "NTLM",   "ANONYMOUS",     "DIGEST-MD5",  "OTP",
 		"GSSAPI", "PLAINX", "SCRAM-SHA-512", "PLAIN LOGIN", "PLAI"};
 	struct exchange *exchange = NULL;
 
@@ -248,6 +337,7 @@ static void test_prepare(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cram_md5),      cmocka_unit_test(test_c1_cram_md5_refused),
 		cmocka_unit_test(test_plain),         cmocka_unit_test(test_plain_refused),
 		cmocka_unit_test(test_login),         cmocka_unit_test(test_login_inline_name),
 		cmocka_unit_test(test_login_refused), cmocka_unit_test(test_lengths),

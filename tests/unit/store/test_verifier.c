@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -100,6 +101,50 @@ static void test_text(void **state)
 	for (size_t len = 0; len < strlen(text); len++) /* each prefix is refused */
 		if (text[len] != '=')                   /* missing padding is no harm */
 			assert_int_not_equal(verifier_read(slice_of(text, len), &read), ERR_OK);
+}
+
+/* RFC 2195 section 2: its own example; and a key longer than a block of MD5. */
+static void test_cram_md5(void **state)
+{
+	static const struct {
+		const char *password, *challenge, *digest;
+	} CASES[] = {
+		{"tanstaaftanstaaf", "<1896.697170952@postoffice.reston.mci.net>",
+		 "b913a602c7eda7a495b4e6e7334d3890"},
+		{"a password of more than the sixty-four bytes that a block of MD5 takes, and more",
+		 "<1.2@mail.example.org>", "ed414c9b62a388ee3414c35956209324"},
+	};
+	static const unsigned char SALT_OF_NONE[VERIFIER_SALT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct slice password = slice_str(CASES[i].password);
+		struct verifier made, read;
+		unsigned char digest[VERIFIER_DIGEST];
+		char text[VERIFIER_TEXT_MAX + 1], hex[2 * VERIFIER_DIGEST + 1];
+
+		assert_int_equal(
+			verifier_make_hash(VERIFIER_CRAM_MD5, password, SALT_OF_NONE, 4096, &made),
+			ERR_OK);
+		verifier_print(&made, text);
+		assert_true(slice_starts(slice_str(text), "CRAM-MD5$"));
+		assert_int_equal(verifier_read(slice_str(text), &read), ERR_OK);
+		assert_int_equal(read.hash, VERIFIER_CRAM_MD5);
+		verifier_digest(&read, slice_str(CASES[i].challenge), digest);
+		for (size_t n = 0; n < sizeof(digest); n++)
+			(void)snprintf(hex + 2 * n, 3, "%02x", digest[n]);
+		assert_string_equal(hex, CASES[i].digest);
+		assert_true(verifier_check(&read, password));
+		assert_false(verifier_check(&read, SLICE_LIT("tanstaaftanstaaF")));
+		assert_int_equal(
+			verifier_read(slice_head(slice_str(text), strlen(text) - 4), &read),
+			ERR_SYNTAX);
+	}
+	/* A NUL would make two passwords one, as HMAC pads with NULs. */
+	struct verifier made;
+	assert_int_not_equal(
+		verifier_make_hash(VERIFIER_CRAM_MD5, SLICE_LIT("a\0"), SALT_OF_NONE, 4096, &made),
+		ERR_OK);
 }
 
 static void test_text_refused(void **state)
@@ -231,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_text_refused),
 		cmocka_unit_test(test_fake),
 		cmocka_unit_test(test_password_form),
+		cmocka_unit_test(test_cram_md5),
 		cmocka_unit_test(test_password_acceptable),
 		cmocka_unit_test(test_password_generate),
 	};
