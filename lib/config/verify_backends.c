@@ -21,12 +21,12 @@ static void verify_backend(struct verifier *verifier, size_t index)
 		bool set;
 		unsigned types;
 	} settings[] = {
-		{"socket", backend->socket != NULL, OF(SASLAUTHD)},
+		{"socket", backend->socket != NULL, OF(SASLAUTHD) | OF(DOVECOT)},
 		{"file", backend->file != NULL, OF(SASLDB)},
-		{"realm", backend->realm != NULL, OF(SASLAUTHD) | OF(SASLDB)},
+		{"realm", backend->realm != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(DOVECOT)},
 		{"application", backend->application != NULL, OF(SASLAUTHD) | OF(SASLDB)},
 		{"config_path", backend->config_path != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(PAM)},
-		{"service", backend->service != NULL, OF(SASLAUTHD) | OF(PAM)},
+		{"service", backend->service != NULL, OF(SASLAUTHD) | OF(PAM) | OF(DOVECOT)},
 		{"servers", backend->ldap.servers.count != 0, OF(LDAP)},
 		{"starttls", backend->ldap.starttls, OF(LDAP)},
 		{"ca_file", backend->ldap.ca_file != NULL, OF(LDAP)},

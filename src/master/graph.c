@@ -55,6 +55,7 @@ const char *graph_program(const struct graph_node *node, const struct config *co
 		[BACKEND_SASLDB] = "backend-cyrus",
 		[BACKEND_PAM] = "backend-pam",
 		[BACKEND_LDAP] = "backend-ldap",
+		[BACKEND_DOVECOT] = "backend-dovecot",
 	};
 	const struct config_backend *backend;
 

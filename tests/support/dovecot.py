@@ -82,3 +82,51 @@ class Dovecot(Peer):
         wait_for(lambda: len(self.messages(user)) >= count,
                  lambda: f"{count} messages for {user} at Dovecot; its log:\n{self.log()[-3000:]}", seconds)
         return self.messages(user)
+
+
+AUTH_CONF = """\
+protocols =
+base_dir = {inner}/run
+state_dir = {inner}/state
+log_path = /dev/stderr
+ssl = no
+default_internal_user = dovecot
+default_login_user = dovenull
+auth_mechanisms = plain login
+auth_failure_delay = 0
+{extra}
+passdb {{
+  driver = passwd-file
+  args = {inner}/users
+}}
+userdb {{
+  driver = static
+  args = uid={vmail} gid={vmail} home=/nonexistent
+}}
+service auth {{
+  unix_listener auth-client {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+class DovecotAuth(Peer):
+    """Its authentication service alone; users: name to password."""
+
+    def __init__(self, users, extra=""):
+        super().__init__("dovecot-auth")
+        self.socket = self.folder / "run/auth-client"
+        for name in ["run", "state"]:
+            (self.folder / name).mkdir()
+        self.set_passwords(users)
+        (self.folder / "dovecot.conf").write_text(AUTH_CONF.format(inner=self.inner, vmail=VMAIL, extra=extra))
+
+    def set_passwords(self, users):
+        (self.folder / "users").write_text("".join(f"{name}:{{PLAIN}}{word}\n" for name, word in users.items()))
+        (self.folder / "users").chmod(0o644)
+
+    def start(self):
+        return self.run(["/usr/sbin/dovecot", "-F", "-c", f"{self.inner}/dovecot.conf"],
+                        lambda: self.socket.exists() and stat.S_ISSOCK(self.socket.stat().st_mode),
+                        "Dovecot's socket for clients")
