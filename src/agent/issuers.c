@@ -9,10 +9,14 @@
 #include "base/mem.h"
 #include "https.h"
 #include "introspect.h"
+#include "ipc/alert.h"
+#include "ipc/child.h"
 #include "keys.h"
 #include "os/log.h"
 #include "os/os.h"
 #include "transfer.h"
+
+static const char DOWN[] = "issuer-down";
 
 struct file {
 	struct file *next;
@@ -23,6 +27,23 @@ struct file {
 
 /* ---- how it is ------------------------------------------------------------------------------ */
 
+static void alert_down(const struct issuer *issuer)
+{
+	const struct rec_field evidence[] = {
+		{SLICE_LIT("token"), IPC_FIELD_TEXT, slice_str(issuer->title)},
+		{SLICE_LIT("url"), IPC_FIELD_TEXT, slice_str(issuer->url)},
+		{SLICE_LIT("reason"), IPC_FIELD_TEXT, slice_str(issuer->why)},
+	};
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+		       "the issuer of token \"%.64s\" cannot be asked at %.300s, and whom only it "
+		       "can vouch for cannot log in: %.500s",
+		       issuer->title, issuer->url, issuer->why);
+	alert_send(child_master(issuer->agent->child), IPC_ALERT_LASTS,
+		   &(struct alert_words){DOWN, issuer->title, text, evidence, 3});
+}
+
 void issuer_note(struct issuer *issuer, const char *why)
 {
 	bool down = why != NULL, first = !issuer->asked;
@@ -30,12 +51,15 @@ void issuer_note(struct issuer *issuer, const char *why)
 	(void)snprintf(issuer->why, sizeof(issuer->why), "%s", down ? why : "");
 	if (!first && down == issuer->down)
 		return;
-	if (down)
+	if (down) {
 		log_event(LOG_ERROR, "issuer-down", LOG_TEXT("token", issuer->title),
 			  LOG_TEXT("url", issuer->url), LOG_TEXT("reason", why));
-	else if (!first)
+		alert_down(issuer);
+	} else if (!first) {
 		log_event(LOG_INFO, "issuer-up", LOG_TEXT("token", issuer->title),
 			  LOG_NUMBER("down_s", (os_wall_ms() - issuer->since) / 1000));
+		alert_send_over(child_master(issuer->agent->child), DOWN, issuer->title);
+	}
 	issuer->asked = true;
 	issuer->down = down;
 	issuer->since = os_wall_ms();
@@ -214,8 +238,11 @@ void issuers_commit(struct agent *agent, const struct config *config)
 			issuer->keys = keys_new(issuer);
 	}
 	for (size_t i = 0; i < count; i++)
-		if (before[i] != NULL)
+		if (before[i] != NULL) {
+			if (before[i]->down)
+				alert_send_over(child_master(agent->child), DOWN, before[i]->title);
 			free_issuer(before[i]);
+		}
 	mem_free(before);
 	issuers_rollback(agent);
 }

@@ -42,7 +42,7 @@ bool graph_linked(enum ipc_role a, enum ipc_role b)
 
 bool graph_may_alert(enum ipc_role role)
 {
-	return role == IPC_AUTH || role == IPC_QUEUE;
+	return role == IPC_AUTH || role == IPC_QUEUE || role == IPC_AGENT;
 }
 
 const char *graph_program(const struct graph_node *node, const struct config *config,

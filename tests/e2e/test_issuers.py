@@ -186,6 +186,10 @@ def test_it_is_said_once(server, opaque):
     for n in range(2):
         assert last(server, f"up-{n}")[0] == 535
     server.wait_event("issuer-up", token="opaque")
+    # An administrator is told, too, and when it is over.
+    alert = server.wait_event("alert", kind="issuer-down", subject="opaque", state="new")
+    assert f"https://127.0.0.1:{opaque.port}/introspect" in alert["text"]
+    server.wait_event("alert", kind="issuer-down", subject="opaque", state="over")
     after = len(server.events("issuer-down", token="opaque")), len(server.events("issuer-up", token="opaque"))
     assert after == (before[0] + 1, before[1] + 1)
 
