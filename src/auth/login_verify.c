@@ -255,6 +255,7 @@ static struct verify_job *new_job(struct login *login, enum login_question quest
 	job->hash = question == LOGIN_VERIFIER ? exchange_hash(login->exchange) : VERIFIER_SHA_256;
 	job->iterations = config->auth.iterations;
 	job->sha_1 = offer_names(config, "SCRAM-SHA-1") || offer_names(config, "SCRAM-SHA-1-PLUS");
+	job->cram_md5 = offer_names(config, "CRAM-MD5");
 	job->auth = login->front->auth;
 	job->arg = login;
 	return job;

@@ -143,20 +143,30 @@ static bool read_hash(struct verify *verify, struct verify_job *job, bool own, s
 	return err == ERR_OK;
 }
 
+enum { HASHES = VERIFIER_CRAM_MD5 + 1 };
+
+static bool is_wanted(const struct verify_job *job, enum verifier_hash hash)
+{
+	return hash == VERIFIER_SHA_256 || (hash == VERIFIER_SHA_1 && job->sha_1) ||
+	       (hash == VERIFIER_CRAM_MD5 && job->cram_md5);
+}
+
 /* Under the lock. */
 static enum err keep_verifiers(struct verify *verify, struct verify_job *job,
-			       const struct verifier *made, const struct verifier *sha_1)
+			       const struct verifier made[HASHES])
 {
 	char text[VERIFIER_TEXT_MAX + 1];
-	enum err err =
-		accounts_replace_hash(verify->accounts, job->account.id, job->account.hash, made);
+	enum err err = accounts_replace_hash(verify->accounts, job->account.id, job->account.hash,
+					     &made[VERIFIER_SHA_256]);
 
-	if (err == ERR_OK && job->sha_1) {
-		verifier_print(sha_1, text);
+	for (int i = VERIFIER_SHA_256 + 1; err == ERR_OK && i < HASHES; i++) {
+		if (!is_wanted(job, (enum verifier_hash)i))
+			continue;
+		verifier_print(&made[i], text);
 		err = accounts_set_extra(verify->accounts, job->account.id, 0,
-					 verifier_scheme(VERIFIER_SHA_1), text);
-		explicit_bzero(text, sizeof(text));
+					 verifier_scheme((enum verifier_hash)i), text);
 	}
+	explicit_bzero(text, sizeof(text));
 	if (err != ERR_OK && err != ERR_NOT_FOUND) /* by another login, a moment ago */
 		(void)snprintf(job->replaced_why, sizeof(job->replaced_why), "%s",
 			       accounts_why(verify->accounts));
@@ -166,24 +176,24 @@ static enum err keep_verifiers(struct verify *verify, struct verify_job *job,
 /* The password is known now, so that what SCRAM needs can be made of it. It is right anyhow. */
 static void replace_hash(struct verify *verify, struct verify_job *job)
 {
-	struct slice password = secret_value(&job->password);
-	struct verifier made = {0}, sha_1 = {0};
-	unsigned char salt[2][VERIFIER_SALT];
-	enum err err;
+	struct verifier made[HASHES] = {{0}};
+	unsigned char salt[HASHES][VERIFIER_SALT];
+	enum err err = ERR_OK;
 
 	os_random(salt, sizeof(salt));
-	err = verifier_make(password, salt[0], job->iterations, &made);
-	if (err == ERR_OK && job->sha_1)
-		err = verifier_make_hash(VERIFIER_SHA_1, password, salt[1], job->iterations,
-					 &sha_1);
+	for (int i = VERIFIER_SHA_256; err == ERR_OK && i < HASHES; i++)
+		if (is_wanted(job, (enum verifier_hash)i))
+			err = verifier_make_hash((enum verifier_hash)i,
+						 secret_value(&job->password), salt[i],
+						 job->iterations, &made[i]);
 	if (err == ERR_OK) {
 		(void)pthread_mutex_lock(&verify->lock);
-		err = keep_verifiers(verify, job, &made, &sha_1);
+		err = keep_verifiers(verify, job, made);
 		(void)pthread_mutex_unlock(&verify->lock);
 	}
 	job->replaced = err == ERR_OK;
-	verifier_wipe(&made);
-	verifier_wipe(&sha_1);
+	for (int i = VERIFIER_SHA_256; i < HASHES; i++)
+		verifier_wipe(&made[i]);
 }
 
 /* The password is not that of a verifier. */

@@ -31,8 +31,8 @@ struct verify_job {
 	char domain[ACCOUNT_NAME_MAX + 1];   /* of bare names */
 	char source[ACCOUNT_SOURCE_MAX + 1]; /* of VERIFY_ADOPT: the back end */
 	struct secret password;
-	uint32_t iterations; /* for a name without account, and of verifiers that are made */
-	bool sha_1;          /* these are made for SCRAM-SHA-1, too */
+	uint32_t iterations;  /* for a name without account, and of verifiers that are made */
+	bool sha_1, cram_md5; /* these are made for SCRAM-SHA-1, for CRAM-MD5, too */
 	void *arg;
 	struct auth *auth; /* outlives arg */
 	/* The answer. */
