@@ -25,8 +25,25 @@ enum bare_newline { BARE_NEWLINE_REPAIR, BARE_NEWLINE_REFUSE };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 enum sender_check { SENDER_CHECK_REJECT, SENDER_CHECK_REWRITE, SENDER_CHECK_LOG };
-enum backend_type { BACKEND_SASLAUTHD, BACKEND_SASLDB, BACKEND_PAM, BACKEND_LDAP, BACKEND_DOVECOT };
+enum backend_type {
+	BACKEND_SASLAUTHD,
+	BACKEND_SASLDB,
+	BACKEND_PAM,
+	BACKEND_LDAP,
+	BACKEND_DOVECOT,
+	BACKEND_PASSWD_FILE,
+};
 enum ldap_scope { LDAP_SCOPE_OF_SUBTREE, LDAP_SCOPE_OF_ONE, LDAP_SCOPE_OF_BASE };
+/* Of hashes that do not say what they are. */
+enum hash_scheme {
+	HASH_CRYPT,
+	HASH_SSHA,
+	HASH_SSHA256,
+	HASH_SSHA512,
+	HASH_PBKDF2,
+	HASH_SCRAM_SHA_256,
+	HASH_SCRAM_SHA_1,
+};
 enum received_shows { RECEIVED_FULL, RECEIVED_ACCOUNT, RECEIVED_MINIMAL };
 
 /* Of a setting that is a load average: so many times the cores as its row says. */
@@ -219,6 +236,7 @@ struct config_backend { /* somebody else who knows passwords */
 	char *application;
 	char *config_path;
 	char *service;
+	enum hash_scheme scheme;
 	struct config_ldap ldap;
 };
 

@@ -22,7 +22,7 @@ static void verify_backend(struct verifier *verifier, size_t index)
 		unsigned types;
 	} settings[] = {
 		{"socket", backend->socket != NULL, OF(SASLAUTHD) | OF(DOVECOT)},
-		{"file", backend->file != NULL, OF(SASLDB)},
+		{"file", backend->file != NULL, OF(SASLDB) | OF(PASSWD_FILE)},
 		{"realm", backend->realm != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(DOVECOT)},
 		{"application", backend->application != NULL, OF(SASLAUTHD) | OF(SASLDB)},
 		{"config_path", backend->config_path != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(PAM)},
@@ -36,6 +36,7 @@ static void verify_backend(struct verifier *verifier, size_t index)
 		{"bind_dn", backend->ldap.bind_dn != NULL, OF(LDAP)},
 		{"bind_password_file", backend->ldap.bind_password_file != NULL, OF(LDAP)},
 		{"bind_template", backend->ldap.bind_template != NULL, OF(LDAP)},
+		{"scheme", backend->scheme != HASH_CRYPT, OF(PASSWD_FILE)},
 	};
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
@@ -45,6 +46,10 @@ static void verify_backend(struct verifier *verifier, size_t index)
 				 "out",
 				 backend->name, settings[i].name,
 				 config_backend_type(backend->type));
+	if (backend->type == BACKEND_PASSWD_FILE && backend->file == NULL)
+		disagree(verifier, (struct spot){"backend", index, "type"},
+			 "backend \"%s\": set file = \"...\" to the file with its hashes",
+			 backend->name);
 }
 
 /* Root starts its processes as this user, in this group. */

@@ -112,6 +112,9 @@ static void done(void *arg)
 	timer_stop(backend->deadline);
 	backend->job = NULL;
 	send_answer(backend, job, &job->answer);
+	if (job->answer.note[0] != '\0')
+		log_note(LOG_WARNING, "backend \"%s\": %s", backend->section->name,
+			 job->answer.note);
 	job_free(&job);
 }
 

@@ -8,8 +8,10 @@
  *	main of each executable   backend_main with the drivers that need its libraries
  *	backend.c                 master, auth, the deadline
  *	cyrus.c, saslauthd.c, ... a driver each
+ *	files.c, passwd_file.c    files with hashes
  *
- * Nothing of a question is logged here; why it was answered so travels to auth.
+ * Nothing of a question is logged here; why it was answered so travels to auth. What a driver finds
+ * wrong with its source, whoever asks, is.
  */
 #ifndef POSTERN_BACKEND_BACKEND_H
 #define POSTERN_BACKEND_BACKEND_H
@@ -33,7 +35,8 @@ struct backend_question {
 
 struct backend_answer {
 	enum ipc_check verdict;
-	char why[BACKEND_WHY]; /* a sentence without the password */
+	char why[BACKEND_WHY];  /* a sentence without the password */
+	char note[BACKEND_WHY]; /* for the log of this process, about its source; "": nothing */
 };
 
 struct backend_driver {

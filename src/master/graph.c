@@ -56,6 +56,7 @@ const char *graph_program(const struct graph_node *node, const struct config *co
 		[BACKEND_PAM] = "backend-pam",
 		[BACKEND_LDAP] = "backend-ldap",
 		[BACKEND_DOVECOT] = "backend-dovecot",
+		[BACKEND_PASSWD_FILE] = "backend-files",
 	};
 	const struct config_backend *backend;
 
