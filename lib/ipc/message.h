@@ -251,6 +251,13 @@ enum ipc_op {
 	IPC_OP_ALERT_TEST = 55,    /* master; ends when the program has ended */
 	IPC_OP_TLS_SHOW = 60,      /* master. A row per certificate */
 	IPC_OP_ROUTE_EXPLAIN = 80, /* relay. subject: a recipient */
+	/*
+	 * auth. SENDERS: a row for each address that an account used and may not: name, sent_as,
+	 * envelope, from (how often), first, last, allow (the command). MECHS: a row for each
+	 * mechanism of an account: name, mechanism, with_tls, in_clear, first, last.
+	 */
+	IPC_OP_REPORT_SENDERS = 90,
+	IPC_OP_REPORT_MECHS,
 };
 
 /* The name of a message type, role or outcome, for logs and documents; "?" if unknown. */

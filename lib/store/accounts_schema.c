@@ -129,8 +129,19 @@ static const char TO_5[] = LIMITS_OF("account")
 static const char TO_6[] = "CREATE INDEX account_hash ON account (id) WHERE hash <> '';"
 			   "PRAGMA user_version = 6;";
 
+/* kind: enum habit_kind. */
+static const char TO_7[] = "CREATE TABLE habit ("
+			   " account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+			   " kind INTEGER NOT NULL,"
+			   " value TEXT NOT NULL,"
+			   " count INTEGER NOT NULL,"
+			   " first INTEGER NOT NULL,"
+			   " last INTEGER NOT NULL,"
+			   " PRIMARY KEY (account, kind, value)) STRICT, WITHOUT ROWID;"
+			   "PRAGMA user_version = 7;";
+
 /* STEPS[n] takes a store of version n + 1 to the next. */
-static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5, TO_6};
+static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5, TO_6, TO_7};
 enum { SCHEMA_VERSION = 1 + sizeof(STEPS) / sizeof(STEPS[0]) };
 
 enum err accounts_execute(struct accounts *accounts, const char *sql)

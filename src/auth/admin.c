@@ -17,6 +17,7 @@
 #include "fields.h"
 #include "frozen.h"
 #include "grants.h"
+#include "habits.h"
 #include "ipc/channel.h"
 #include "limits.h"
 #include "offer.h"
@@ -81,6 +82,7 @@ void admin_free(struct admin **admin)
 	worker_pool_free(&(*admin)->pool);
 	if ((*admin)->accounts != NULL) {
 		usage_save((*admin)->auth->usage, (*admin)->accounts);
+		habits_save((*admin)->auth->habits, (*admin)->accounts);
 		defence_save((*admin)->auth->defence, (*admin)->accounts);
 	}
 	accounts_close(&(*admin)->accounts);
@@ -437,6 +439,7 @@ static enum err begin(struct admin *admin, struct operation *operation, uint64_t
 	operation->cram_md5 = offer_names(config, "CRAM-MD5");
 	(void)snprintf(operation->domain, sizeof(operation->domain), "%s", config_domain(config));
 	usage_flush(admin->auth->usage); /* what it tells is to be of now */
+	habits_flush(admin->auth->habits);
 	return worker_submit(admin->pool, work, done, operation);
 }
 

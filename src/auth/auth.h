@@ -16,6 +16,7 @@
  *	devices.c    who logs in by nothing but an address
  *	rows.c       accounts as last read        proven.c  passwords proven a short while ago
  *	usage.c      what accounts were used for  senders.c what they may send as
+ *	habits.c     what accounts do that settings could forbid, for the reports
  *	grants.c     what smtpd may do, held by queue
  *	volumes.c    what accounts have sent, and whether they may send more; volumes_store.c keeps it
  *	words.c      what several of these say alike
@@ -45,6 +46,7 @@ struct door;
 struct front;
 struct frozen;
 struct grants;
+struct habits;
 struct kerberos;
 struct loop;
 struct mechanisms;
@@ -85,6 +87,7 @@ struct auth {
 	struct volumes *volumes;
 	struct admin *admin;
 	struct usage *usage;
+	struct habits *habits;
 	struct frozen *frozen;
 	struct front *fronts;
 	/* Raised by each change of an account: what a thread read before it is not to be trusted.

@@ -11,6 +11,7 @@
 #include "devices.h"
 #include "door.h"
 #include "grants.h"
+#include "habits.h"
 #include "ipc/channel.h"
 #include "login.h"
 #include "offer.h"
@@ -158,6 +159,7 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		struct msg_count count;
 		struct msg_uncount uncount;
 		struct msg_device_mail device;
+		struct msg_foreign_sender foreign;
 	} msg;
 	enum err err;
 
@@ -195,6 +197,9 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 	case IPC_UNCOUNT:
 		err = ipc_decode(type, payload, &msg.uncount);
 		return err != ERR_OK ? err : volumes_uncount(front, &msg.uncount);
+	case IPC_FOREIGN_SENDER:
+		err = ipc_decode(type, payload, &msg.foreign);
+		return err != ERR_OK ? err : habits_foreign(front, &msg.foreign);
 	case IPC_DEVICE_MAIL:
 		err = ipc_decode(type, payload, &msg.device);
 		return err != ERR_OK ? err : devices_mail(front, &msg.device);

@@ -11,6 +11,7 @@
 #include "door.h"
 #include "front.h"
 #include "grants.h"
+#include "habits.h"
 #include "mechanism.h"
 #include "os/log.h"
 #include "os/os.h"
@@ -119,6 +120,8 @@ static void on_granted(struct grant *grant, void *arg)
 	msg.grant = grant_number(grant);
 	login->front->auth->counts.logins++;
 	usage_login(login->front->auth->usage, login->account_id, login->key_id, login->client);
+	habits_add(login->front->auth->habits, login->account_id,
+		   login->tls ? HABIT_TLS : HABIT_CLEAR, msg.mechanism);
 	door_logged_in(login->front, login->session);
 	front_send(login->front, IPC_AUTH_OK, &msg);
 	login_free(login);

@@ -16,6 +16,7 @@
 #include "front.h"
 #include "frozen.h"
 #include "grants.h"
+#include "habits.h"
 #include "ipc/child.h"
 #include "kerberos.h"
 #include "mechanism.h"
@@ -81,6 +82,7 @@ static void free_auth(struct auth *auth)
 	frozen_free(&auth->frozen);
 	admin_free(&auth->admin); /* saves what usage and defence have, and ends their jobs */
 	usage_free(&auth->usage);
+	habits_free(&auth->habits);
 	verify_free(&auth->verify);
 	volumes_free(&auth->volumes);
 	backends_free(&auth->backends);
@@ -149,6 +151,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->volumes = volumes_new(auth);
 	auth->admin = admin_new(auth);
 	auth->usage = usage_new(auth);
+	auth->habits = habits_new(auth);
 	auth->frozen = frozen_new(auth);
 	return ERR_OK;
 }

@@ -226,6 +226,10 @@ static void run(struct operation *operation, struct accounts *accounts, int64_t 
 	case IPC_OP_GROUP_LIST:
 		operation_group_list(operation, accounts);
 		break;
+	case IPC_OP_REPORT_SENDERS:
+	case IPC_OP_REPORT_MECHS:
+		operation_report(operation, accounts);
+		break;
 	default:
 		if (!run_user(operation, accounts, now))
 			operation_refuse(operation, "auth does not know operation %u",

@@ -26,6 +26,7 @@
  *	                                                    one per credential
  *	GROUP_ADD, GROUP_REMOVE  pattern                    none
  *	GROUP_LIST                                          pattern, name: one per member
+ *	REPORT_SENDERS, REPORT_MECHS                        as in ipc/message.h
  *
  * The subject is the login name (of GROUP_LIST a pattern, or "" for all), the secret the password;
  * generate "true" has one made, which the row "password" then tells. Booleans are "true" and

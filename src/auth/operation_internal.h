@@ -82,6 +82,7 @@ void operation_key_list(struct operation *operation, struct accounts *accounts);
 void operation_key_remove(struct operation *operation, struct accounts *accounts, int64_t now);
 void operation_group_add(struct operation *operation, struct accounts *accounts, int64_t now);
 void operation_group_remove(struct operation *operation, struct accounts *accounts, int64_t now);
+void operation_report(struct operation *operation, struct accounts *accounts);
 void operation_group_list(struct operation *operation, struct accounts *accounts);
 
 #endif

@@ -57,10 +57,8 @@ static void add_rights(const struct invocation *invocation, struct ipc_list_buil
 		enum option_id option;
 		const char *key;
 	} TEXTS[] = {
-		{OPTION_message_size, "message_size"},
-		{OPTION_expires, "expires"},
-		{OPTION_main_password, "main_password"},
-		{OPTION_reason, "reason"},
+		{OPTION_message_size, "message_size"},   {OPTION_expires, "expires"},
+		{OPTION_main_password, "main_password"}, {OPTION_reason, "reason"},
 		{OPTION_sending_limit, "sending_limit"},
 	};
 
@@ -168,6 +166,18 @@ int cmd_group_remove(const struct invocation *invocation)
 {
 	return with_rights(invocation, IPC_OP_GROUP_REMOVE, invocation->arguments[1], "pattern",
 			   invocation->arguments[0]);
+}
+
+int cmd_report_senders(const struct invocation *invocation)
+{
+	return simple(invocation, IPC_OP_REPORT_SENDERS, SHOW_TABLE,
+		      "No account has used an address that it may not use. That is seen while "
+		      "submission.sender_check is log or rewrite.");
+}
+
+int cmd_report_mechs(const struct invocation *invocation)
+{
+	return simple(invocation, IPC_OP_REPORT_MECHS, SHOW_TABLE, "Nobody has logged in yet.");
 }
 
 int cmd_group_list(const struct invocation *invocation)

@@ -75,6 +75,7 @@ static const struct permit {
 	{IPC_OP_QUEUE_DROP, TO(QUEUE)},    {IPC_OP_AUTH_BLOCKED, TO(AUTH)},
 	{IPC_OP_AUTH_UNBLOCK, TO(AUTH)},   {IPC_OP_ALERT_TEST, TO(MASTER)},
 	{IPC_OP_TLS_SHOW, TO(MASTER)},     {IPC_OP_ROUTE_EXPLAIN, TO(RELAY)},
+	{IPC_OP_REPORT_SENDERS, TO(AUTH)}, {IPC_OP_REPORT_MECHS, TO(AUTH)},
 };
 
 static const char *const target_names[TARGET_COUNT] = {"master", "auth", "queue", "relay"};

@@ -577,6 +577,17 @@ bool auth_link_count(struct auth_link *link, uint64_t session, uint64_t grant, u
 	return link->channel != NULL && channel_send(link->channel, IPC_COUNT, &msg) == ERR_OK;
 }
 
+void auth_link_foreign(struct auth_link *link, uint64_t grant, const char *sender, const char *from)
+{
+	const struct msg_foreign_sender msg = {.grant = grant,
+					       .envelope = sender != NULL,
+					       .sender = slice_str(sender),
+					       .from = slice_str(from)};
+
+	if (link->channel != NULL)
+		(void)channel_send(link->channel, IPC_FOREIGN_SENDER, &msg);
+}
+
 void auth_link_uncount(struct auth_link *link, uint64_t grant, uint32_t recipients)
 {
 	const struct msg_uncount msg = {grant, recipients};

@@ -74,6 +74,10 @@ void auth_link_struck(struct auth_link *link, enum ipc_limit limit);
 bool auth_link_count(struct auth_link *link, uint64_t session, uint64_t grant, uint32_t in_message,
 		     struct slice recipient);
 void auth_link_uncount(struct auth_link *link, uint64_t grant, uint32_t recipients);
+/* Mail was taken with addresses that its account may not use: sender of the envelope, or NULL, and
+ * from of the header, or "". */
+void auth_link_foreign(struct auth_link *link, uint64_t grant, const char *sender,
+		       const char *from);
 void auth_link_left(struct auth_link *link, uint64_t id);
 void auth_link_grant_end(struct auth_link *link, uint64_t grant);
 

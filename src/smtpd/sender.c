@@ -113,4 +113,9 @@ void sender_log(const struct transaction *transaction)
 		  LOG_TEXT("action", accepted->replaced ? "rewritten" : "accepted"),
 		  LOG_TEXT_IF("sender", envelope ? transaction->foreign_sender : ""),
 		  LOG_TEXT_IF("fields", fields), LOG_TEXT_IF("from", accepted->used));
+	if (transaction->session !=
+	    NULL) /* else its grant is over, and auth does not know whose it was */
+		auth_link_foreign(transaction->session->smtpd->auth, transaction->grant,
+				  transaction->foreign_sender,
+				  accepted->mismatch != 0 ? accepted->used : "");
 }
