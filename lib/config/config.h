@@ -32,6 +32,7 @@ enum backend_type {
 	BACKEND_LDAP,
 	BACKEND_DOVECOT,
 	BACKEND_PASSWD_FILE,
+	BACKEND_EXEC,
 };
 enum ldap_scope { LDAP_SCOPE_OF_SUBTREE, LDAP_SCOPE_OF_ONE, LDAP_SCOPE_OF_BASE };
 /* Of hashes that do not say what they are. */
@@ -53,6 +54,7 @@ enum { CONFIG_REFUSE_PER_CORE = 12, CONFIG_QUEUE_PER_CORE = 8 };
 enum {
 	CONFIG_BACKENDS_MAX = 16,
 	CONFIG_BACKEND_PROCESSES_MAX = 16, /* of one back end */
+	CONFIG_COMMAND_MAX = 17,           /* a program and its arguments */
 };
 
 struct strings {
@@ -237,6 +239,7 @@ struct config_backend { /* somebody else who knows passwords */
 	char *config_path;
 	char *service;
 	enum hash_scheme scheme;
+	struct strings command; /* program and arguments */
 	struct config_ldap ldap;
 };
 

@@ -2,6 +2,7 @@
 /* Back ends: settings that are of no use, do not fit together, or would show passwords. */
 #include "config/verifier.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ static void verify_backend(struct verifier *verifier, size_t index)
 		{"application", backend->application != NULL, OF(SASLAUTHD) | OF(SASLDB)},
 		{"config_path", backend->config_path != NULL, OF(SASLAUTHD) | OF(SASLDB) | OF(PAM)},
 		{"service", backend->service != NULL, OF(SASLAUTHD) | OF(PAM) | OF(DOVECOT)},
+		{"command", backend->command.count != 0, OF(EXEC)},
 		{"servers", backend->ldap.servers.count != 0, OF(LDAP)},
 		{"starttls", backend->ldap.starttls, OF(LDAP)},
 		{"ca_file", backend->ldap.ca_file != NULL, OF(LDAP)},
@@ -209,6 +211,43 @@ static void verify_ldap(struct verifier *verifier, size_t index)
 				ldap->bind_template);
 }
 
+/* ---- exec ----------------------------------------------------------------------------------- */
+
+static void verify_command(struct verifier *verifier, size_t index)
+{
+	const struct config_backend *backend = &verifier->config->backends[index];
+	const struct spot spot = {"backend", index, "command"};
+	const char *path = backend->command.count != 0 ? backend->command.items[0] : NULL;
+	char inside[1024];
+
+	if (path == NULL) {
+		disagree(verifier, (struct spot){"backend", index, "type"},
+			 "backend \"%s\": command is missing: command = "
+			 "\"/usr/local/bin/checkpassword\"",
+			 backend->name);
+		return;
+	}
+	(void)snprintf(inside, sizeof(inside), "%s/.", path); /* is it a folder? */
+	if (path[0] != '/')
+		disagree(verifier, spot,
+			 "backend \"%s\": command: write where \"%s\" lies: an absolute path; "
+			 "there is "
+			 "no shell that would look for it",
+			 backend->name, path);
+	else if (faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) != 0)
+		verify_readable(verifier, spot, path, "");
+	else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0 ||
+		 faccessat(AT_FDCWD, inside, F_OK, AT_EACCESS) == 0)
+		disagree(verifier, spot,
+			 "backend \"%s\": command: %s is not a program that can be run: chmod a+x "
+			 "makes "
+			 "one of a script",
+			 backend->name, path);
+	if (backend->command.count > CONFIG_COMMAND_MAX)
+		disagree(verifier, spot, "backend \"%s\": command: %d arguments are the most",
+			 backend->name, CONFIG_COMMAND_MAX - 1);
+}
+
 /* ---- all ------------------------------------------------------------------------------------ */
 
 void verify_backends(struct verifier *verifier)
@@ -220,6 +259,8 @@ void verify_backends(struct verifier *verifier)
 		verify_backend_user(verifier, i);
 		if (config->backends[i].type == BACKEND_LDAP)
 			verify_ldap(verifier, i);
+		if (config->backends[i].type == BACKEND_EXEC)
+			verify_command(verifier, i);
 	}
 	if (config->backend_count > CONFIG_BACKENDS_MAX)
 		disagree(verifier, (struct spot){"backend", CONFIG_BACKENDS_MAX, "type"},

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -11,7 +12,7 @@
 #include "os/os.h"
 #include "os/start.h"
 
-enum { CHUNK = 4096 };
+enum { CHUNK = 4096, MOMENT_MS = 10 };
 
 /* In memory, read from its beginning: unlike a pipe it takes all at once. */
 static int input_file(struct slice input)
@@ -36,30 +37,39 @@ static int input_file(struct slice input)
 
 enum err helper_start(const struct helper *helper, pid_t *pid_out, int *said_out)
 {
-	char *argv[] = {helper->path, NULL};
+	char *argv[1 + HELPER_ARGUMENTS_MAX + 1] = {helper->path, NULL};
 	struct start start = {
 		.path = helper->path,
 		.argv = argv,
 		.environment = helper->environment,
+		.input = -1,
 		.channel = -1,
 		.apart = true,
 		.change_user = helper->change_user,
 		.uid = helper->uid,
 		.gid = helper->gid,
 	};
-	int said[2];
+	int said[2], input;
 	enum err err;
 	int error;
 
+	for (size_t i = 0; helper->arguments != NULL && helper->arguments[i] != NULL; i++) {
+		if (i == HELPER_ARGUMENTS_MAX) {
+			errno = E2BIG;
+			return ERR_IO;
+		}
+		argv[1 + i] = helper->arguments[i];
+	}
 	if (pipe2(said, O_CLOEXEC) != 0)
 		return ERR_IO;
 	(void)fcntl(said[0], F_SETFL, O_NONBLOCK);
-	start.input = input_file(helper->input);
+	input = input_file(helper->input);
+	*(helper->input_on_3 ? &start.channel : &start.input) = input;
 	start.output = said[1];
-	err = start.input != -1 ? start_program(&start, pid_out) : ERR_IO;
+	err = input != -1 ? start_program(&start, pid_out) : ERR_IO;
 	error = errno;
-	if (start.input != -1)
-		close(start.input);
+	if (input != -1)
+		close(input);
 	close(said[1]);
 	if (err == ERR_OK)
 		*said_out = said[0];
@@ -104,4 +114,45 @@ bool helper_ended(pid_t pid, int *status_out, int *signal_out)
 		return false;
 	helper_kill(pid);
 	return os_reap(pid, status_out, signal_out);
+}
+
+/* Until it says something, or closes what it says it through; not longer than a moment. */
+static void wait_for(int said, bool open, int64_t until)
+{
+	struct pollfd wanted = {.fd = open ? said : -1, .events = POLLIN};
+	int64_t left = until - os_monotonic_ms();
+
+	/* One that has closed both, and goes on, is looked at again and again. */
+	if (left > MOMENT_MS)
+		left = MOMENT_MS;
+	if (left > 0)
+		(void)poll(&wanted, 1, (int)left);
+}
+
+enum err helper_run(const struct helper *helper, int64_t until, struct buf *said,
+		    _Atomic pid_t *running, int *status_out, int *signal_out)
+{
+	bool open = true, ended = false, late = false;
+	pid_t pid = 0;
+	int fd = -1;
+	enum err err = helper_start(helper, &pid, &fd);
+
+	if (err != ERR_OK)
+		return err;
+	*running = pid;
+	while (!ended) {
+		open = open && helper_read(fd, said) == ERR_OK;
+		ended = helper_ended(pid, status_out, signal_out);
+		if (!ended && !late && os_monotonic_ms() >= until) {
+			helper_kill(pid);
+			late = true;
+		}
+		if (!ended)
+			wait_for(fd, open, late ? os_monotonic_ms() + MOMENT_MS : until);
+	}
+	*running = 0;
+	if (open)
+		(void)helper_read(fd, said);
+	close(fd);
+	return late ? ERR_TIMEOUT : ERR_OK;
 }

@@ -2,7 +2,7 @@
 /*
  * Running a program of the administrator's beside the server: without a shell, with nothing in its
  * environment but what is given, as another user, in a process group of its own, and with what it
- * says kept. It never blocks its caller.
+ * says kept. It never blocks its caller, but for helper_run.
  */
 #ifndef POSTERN_OS_HELPER_H
 #define POSTERN_OS_HELPER_H
@@ -11,10 +11,14 @@
 
 #include "base/buf.h"
 
+enum { HELPER_ARGUMENTS_MAX = 16 };
+
 struct helper {
 	char *path;
+	char *const *arguments;   /* after the path, ended by NULL; NULL: none */
 	char *const *environment; /* "NAME=value", ended by NULL */
 	struct slice input;       /* on its descriptor 0 */
+	bool input_on_3;          /* on descriptor 3 instead, and 0 is /dev/null */
 	bool change_user;         /* to uid and gid, without other groups: needs root */
 	uid_t uid;
 	gid_t gid;
@@ -35,5 +39,12 @@ void helper_kill(pid_t pid);
  * status, or the signal that ended it (else 0).
  */
 bool helper_ended(pid_t pid, int *status_out, int *signal_out);
+/*
+ * All of it, for worker threads: starts it, waits for its end, and ends it with its group when it is
+ * still there at until (monotonic ms): ERR_TIMEOUT. What it said is appended to said; running is its
+ * number meanwhile, else 0. Else as helper_start and helper_ended.
+ */
+enum err helper_run(const struct helper *helper, int64_t until, struct buf *said,
+		    _Atomic pid_t *running, int *status_out, int *signal_out);
 
 #endif

@@ -130,6 +130,14 @@ static void leave_auth(struct backend *backend)
 		child_exit(backend->child, 0);
 }
 
+/* The end of the process is the end of the thread, but not of a program that it runs. */
+static void end_at_once(const struct backend *backend, int status)
+{
+	if (backend->driver->give_up != NULL)
+		backend->driver->give_up();
+	_exit(status);
+}
+
 static void on_deadline(void *arg)
 {
 	struct backend *backend = arg;
@@ -369,7 +377,7 @@ int backend_main(int argc, char **argv, const struct backend_driver *const *driv
 	status = child_main(argc, argv, &ROLE);
 	/* Nothing can be taken from under a thread that is still at work. */
 	if (the_backend != NULL && the_backend->hung)
-		_exit(status);
+		end_at_once(the_backend, status);
 	free_backend(the_backend);
 	return status;
 }

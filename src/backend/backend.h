@@ -55,6 +55,8 @@ struct backend_driver {
 	/* On the thread. */
 	void (*check)(const struct config_backend *section, const struct backend_question *question,
 		      struct backend_answer *answer);
+	/* The process ends now, and its thread is still at work: ends what is not of the process. */
+	void (*give_up)(void);
 };
 
 /* Sets verdict and sentence. */

@@ -57,6 +57,7 @@ const char *graph_program(const struct graph_node *node, const struct config *co
 		[BACKEND_LDAP] = "backend-ldap",
 		[BACKEND_DOVECOT] = "backend-dovecot",
 		[BACKEND_PASSWD_FILE] = "backend-files",
+		[BACKEND_EXEC] = "backend-exec",
 	};
 	const struct config_backend *backend;
 

@@ -200,6 +200,28 @@ static void verify_tells_of_the_words_of_devices(void **state)
 		 "postern.conf:2: device \"d\": there is no listen \"y\"\n");
 }
 
+#define EXEC "user_prefix = \"\" \nbackend \"b\" { type = exec "
+
+static void verify_tells_of_programs(void **state)
+{
+	(void)state;
+	verified(PLAIN EXEC "command = { \"/bin/true\", \"x\" } }", "");
+	verified(PLAIN EXEC "}", "postern.conf:2: backend \"b\": command is missing: command = "
+				 "\"/usr/local/bin/checkpassword\"\n");
+	verified(PLAIN EXEC "command = \"true\" }", "postern.conf:2: backend \"b\": command: write "
+						    "where \"true\" lies: an absolute path; "
+						    "there is no shell that would look for it\n");
+	verified(PLAIN EXEC "command = \"/nowhere/x\" }",
+		 "postern.conf:2: backend \"b\": command: /nowhere/x: No such file or directory\n");
+	verified(PLAIN EXEC "command = \"/etc/services\" }",
+		 "postern.conf:2: backend \"b\": command: /etc/services is not a program that can "
+		 "be "
+		 "run: chmod a+x makes one of a script\n");
+	verified(PLAIN EXEC "command = \"/bin\" }", "postern.conf:2: backend \"b\": command: /bin "
+						    "is not a program that can be run: chmod "
+						    "a+x makes one of a script\n");
+}
+
 static void verify_tells_what_does_not_fit(void **state)
 {
 	(void)state;
@@ -377,6 +399,7 @@ int main(void)
 		cmocka_unit_test(verify_tells_of_directories),
 		cmocka_unit_test(i1_verify_tells_of_devices_that_others_could_be),
 		cmocka_unit_test(verify_tells_of_the_words_of_devices),
+		cmocka_unit_test(verify_tells_of_programs),
 		cmocka_unit_test(verify_tells_what_does_not_fit),
 		cmocka_unit_test(each_fault_names_its_line),
 		cmocka_unit_test(faults_of_included_files),
