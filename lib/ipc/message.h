@@ -123,7 +123,8 @@ enum ipc_trait { /* of a session, for what it is offered */
 		 IPC_TRAIT_TLS = 1,
 		 IPC_TRAIT_BINDING = 2,     /* its TLS can be bound to (RFC 9266, RFC 5929) */
 		 IPC_TRAIT_CERTIFICATE = 4, /* the client has a valid one */
-		 IPC_TRAIT_ALL = 7,
+		 IPC_TRAIT_NAMED = 8,       /* and it is made out to a mail address */
+		 IPC_TRAIT_ALL = 15,
 };
 
 enum ipc_name {                     /* what became of the look-up of a client's name */

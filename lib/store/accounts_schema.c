@@ -140,8 +140,16 @@ static const char TO_7[] = "CREATE TABLE habit ("
 			   " PRIMARY KEY (account, kind, value)) STRICT, WITHOUT ROWID;"
 			   "PRAGMA user_version = 7;";
 
+/* Client certificates that log in as an account: SHA-256, in hexadecimal digits. */
+static const char TO_8[] = "CREATE TABLE certificate ("
+			   " fingerprint TEXT PRIMARY KEY,"
+			   " account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE)"
+			   " STRICT, WITHOUT ROWID;"
+			   "CREATE INDEX certificate_account ON certificate (account);"
+			   "PRAGMA user_version = 8;";
+
 /* STEPS[n] takes a store of version n + 1 to the next. */
-static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5, TO_6, TO_7};
+static const char *const STEPS[] = {TO_2, TO_3, TO_4, TO_5, TO_6, TO_7, TO_8};
 enum { SCHEMA_VERSION = 1 + sizeof(STEPS) / sizeof(STEPS[0]) };
 
 enum err accounts_execute(struct accounts *accounts, const char *sql)

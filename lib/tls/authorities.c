@@ -138,9 +138,12 @@ void tls_client_names(SSL *ssl, struct tls_client_names *names_out)
 	GENERAL_NAMES *names;
 
 	names_out->count = 0;
+	names_out->valid = false;
 	if (question == NULL || question->failed || certificate == NULL ||
 	    SSL_get_verify_result(ssl) != X509_V_OK)
 		return;
+	names_out->valid =
+		X509_digest(certificate, EVP_sha256(), names_out->fingerprint, NULL) == 1;
 	names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);

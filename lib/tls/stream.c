@@ -138,6 +138,7 @@ enum err stream_ask_certificate(struct stream *stream, struct tls_authorities *a
 void stream_client_names(const struct stream *stream, struct tls_client_names *names_out)
 {
 	names_out->count = 0;
+	names_out->valid = false;
 	if (stream->established && stream->question)
 		tls_client_names(stream->ssl, names_out);
 }

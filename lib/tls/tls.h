@@ -140,8 +140,10 @@ const char *stream_cipher(const struct stream *stream);
  * The mail addresses that the client's certificate is made out to (rfc822Name in subjectAltName,
  * RFC 5280 4.2.1.6), if it was asked for and is valid: chain, dates, and that it is for clients.
  */
-enum { TLS_CLIENT_NAMES_MAX = 16, TLS_CLIENT_NAME_MAX = 320 };
+enum { TLS_CLIENT_NAMES_MAX = 16, TLS_CLIENT_NAME_MAX = 320, TLS_FINGERPRINT = 32 };
 struct tls_client_names {
+	bool valid;                                 /* there is such a certificate */
+	unsigned char fingerprint[TLS_FINGERPRINT]; /* SHA-256 of it */
 	size_t count;
 	char items[TLS_CLIENT_NAMES_MAX][TLS_CLIENT_NAME_MAX + 1];
 };

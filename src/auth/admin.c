@@ -10,6 +10,7 @@
 #include "backends.h"
 #include "base/mem.h"
 #include "blocked.h"
+#include "certificates.h"
 #include "config/config.h"
 #include "defence.h"
 #include "devices.h"
@@ -68,6 +69,7 @@ enum err admin_open(struct admin *admin, const char *path, const char *domain,
 	     (err = accounts_without_scram(admin->accounts, &admin->auth->without_scram)) !=
 		     ERR_OK ||
 	     (err = frozen_open(admin->auth->frozen, admin->accounts)) != ERR_OK ||
+	     (err = certificates_open(admin->auth->certificates, admin->accounts)) != ERR_OK ||
 	     (err = defence_open(admin->auth->defence, admin->accounts, domain)) != ERR_OK))
 		(void)snprintf(why, ACCOUNT_WHY, "%s", accounts_why(admin->accounts));
 	return err;
@@ -322,6 +324,13 @@ static void apply(struct admin *admin, struct operation *operation)
 	if (operation->has_largest) {
 		auth_set_largest(admin->auth, operation->largest);
 		auth_set_without_scram(admin->auth, operation->without_scram);
+	}
+	if (operation->has_certificates) {
+		auth_set_certificates(admin->auth, operation->certificates,
+				      operation->certificate_count);
+		operation->has_certificates = false;
+		operation->certificates = NULL; /* they have them now */
+		operation->certificate_count = 0;
 	}
 	if (operation->changed == 0)
 		return;

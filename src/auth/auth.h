@@ -8,6 +8,7 @@
  *	             login_grant.c how it ends
  *	mechanism.c  the SASL exchange, without I/O; its mechanisms are sasl_*.c
  *	offer.c      which mechanisms are offered to whom
+ *	certificates.c  whose a certificate is, if it was registered
  *	tokens.c     bearer tokens: keys of issuers, and what they or the issuers themselves say
  *	             (token_check.c); login_token.c what follows
  *	verify.c     names and passwords against the store, on threads
@@ -18,7 +19,7 @@
  *	usage.c      what accounts were used for  senders.c what they may send as
  *	habits.c     what accounts do that settings could forbid, for the reports
  *	grants.c     what smtpd may do, held by queue
- *	volumes.c    what accounts have sent, and whether they may send more; volumes_store.c keeps it
+ *	volumes.c    what accounts have sent, and may send yet; volumes_store.c keeps it
  *	words.c      what several of these say alike
  *	door.c       how many may come in, and how fast, over all smtpd processes
  *	limits.c     all limits, for the operator
@@ -38,6 +39,7 @@
 
 struct admin;
 struct backends;
+struct certificates;
 struct child;
 struct config;
 struct defence;
@@ -77,6 +79,7 @@ struct auth {
 	struct kerberos *kerberos; /* NULL: no keytab was configured when it started */
 	struct verify *verify;
 	struct backends *backends;
+	struct certificates *certificates;
 	struct rows *rows;
 	struct tokens *tokens;
 	struct proven *proven;
@@ -113,6 +116,8 @@ void auth_account_changed(struct auth *auth, int64_t id, bool end_sessions, int6
 			  const char *reason);
 /* What accounts_largest says now: smtpd is told if that is new. */
 void auth_set_without_scram(struct auth *auth, uint64_t count);
+/* Takes what accounts_all_certificates says now. */
+void auth_set_certificates(struct auth *auth, char **texts, size_t count);
 void auth_set_largest(struct auth *auth, uint64_t bytes);
 
 #endif

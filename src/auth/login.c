@@ -4,6 +4,7 @@
 
 #include "auth.h"
 #include "base/mem.h"
+#include "certificates.h"
 #include "config/config.h"
 #include "door.h"
 #include "front.h"
@@ -104,11 +105,14 @@ static enum err begin_exchange(const struct front *front, const struct config_li
 		terms.exporter = msg->exporter;
 		terms.unique = msg->unique;
 		terms.certificate_count = read_certificate(msg->certificate, names);
+		terms.registered = certificates_find(front->auth->certificates, msg->fingerprint);
 		traits = IPC_TRAIT_TLS;
 		if (msg->exporter.len > 0 || msg->unique.len > 0)
 			traits |= IPC_TRAIT_BINDING;
-		if (terms.certificate_count > 0)
+		if (msg->fingerprint.len > 0)
 			traits |= IPC_TRAIT_CERTIFICATE;
+		if (terms.certificate_count > 0)
+			traits |= IPC_TRAIT_NAMED;
 	}
 	offer_text(front->auth, listen, traits, offered);
 	if (!offer_has(offered, msg->mechanism))

@@ -9,6 +9,7 @@
 #include "auth.h"
 #include "backends.h"
 #include "base/mem.h"
+#include "certificates.h"
 #include "config/config.h"
 #include "defence.h"
 #include "devices.h"
@@ -56,6 +57,15 @@ void auth_set_without_scram(struct auth *auth, uint64_t count)
 		front_offer_mechanisms(front);
 }
 
+void auth_set_certificates(struct auth *auth, char **texts, size_t count)
+{
+	bool other = certificates_any(auth->certificates) != (count > 0);
+
+	certificates_set(auth->certificates, texts, count);
+	for (struct front *front = auth->fronts; other && front != NULL; front = front->next)
+		front_offer_mechanisms(front);
+}
+
 void auth_set_largest(struct auth *auth, uint64_t bytes)
 {
 	if (auth->largest == bytes)
@@ -80,6 +90,7 @@ static void free_auth(struct auth *auth)
 		front_free(&front);
 	}
 	frozen_free(&auth->frozen);
+	certificates_free(&auth->certificates);
 	admin_free(&auth->admin); /* saves what usage and defence have, and ends their jobs */
 	usage_free(&auth->usage);
 	habits_free(&auth->habits);
@@ -141,6 +152,7 @@ static enum err start(struct child *child, const struct config *config, char *wh
 	auth->waiting = config->auth.waiting;
 	auth->rows = rows_new(AUTH_ROWS_MAX);
 	auth->tokens = tokens_new(auth->loop);
+	auth->certificates = certificates_new();
 	auth->door = door_new(auth);
 	auth->backends = backends_new(auth);
 	auth->defence = defence_new(auth);

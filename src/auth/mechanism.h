@@ -46,6 +46,7 @@ struct exchange_terms {
 	/* Mail addresses of the client's valid certificate, which can be taken for accounts. */
 	const struct slice *certificate;
 	size_t certificate_count;
+	const char *registered;          /* the account that it was registered for; NULL: none */
 	const struct kerberos *kerberos; /* NULL: there is no keytab; else it must outlive */
 	const char *domain;              /* of bare account names */
 };

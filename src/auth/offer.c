@@ -7,6 +7,7 @@
 
 #include "auth.h"
 #include "backends.h"
+#include "certificates.h"
 #include "config/config.h"
 
 enum { OFFER_LIST_MAX = 1024 * 1024 };
@@ -43,6 +44,14 @@ bool offer_has_plus(const char *text)
 	return false;
 }
 
+/* One that is made out to nobody is of use only if it was registered, and smtpd knows not which
+ * are. */
+static bool is_for_certificate(const struct auth *auth, unsigned traits)
+{
+	return (traits & IPC_TRAIT_CERTIFICATE) != 0 &&
+	       ((traits & IPC_TRAIT_NAMED) != 0 || certificates_any(auth->certificates));
+}
+
 /* Whether it can be done at all, for such a session. */
 static bool is_possible(const struct auth *auth, const struct config_listen *listen,
 			const char *name, unsigned traits)
@@ -52,7 +61,7 @@ static bool is_possible(const struct auth *auth, const struct config_listen *lis
 	if (offer_has_plus(name))
 		return (traits & IPC_TRAIT_BINDING) != 0;
 	if (slice_is(mechanism, "EXTERNAL"))
-		return listen->client_ca != NULL && (traits & IPC_TRAIT_CERTIFICATE) != 0;
+		return listen->client_ca != NULL && is_for_certificate(auth, traits);
 	if (slice_is(mechanism, "GSSAPI"))
 		return auth->kerberos != NULL;
 	/* Of no use where no issuer of tokens is named. */
@@ -110,8 +119,10 @@ enum err offer_list(const struct auth *auth, struct ipc_list_builder *list_out)
 				.traits = (uint8_t)traits,
 			};
 
-			if (traits != 0 && (traits & IPC_TRAIT_TLS) == 0)
-				continue;
+			if ((traits != 0 && (traits & IPC_TRAIT_TLS) == 0) ||
+			    ((traits & IPC_TRAIT_NAMED) != 0 &&
+			     (traits & IPC_TRAIT_CERTIFICATE) == 0))
+				continue; /* there is no such session */
 			offer_text(auth, &config->listens[i], traits, text);
 			offer.mechanisms = slice_str(text);
 			err = ipc_list_add(list_out, IPC_REC_offer, &offer);

@@ -46,6 +46,10 @@ static void take_argument(struct operation_args *args, const struct rec_field *f
 		 sizeof(args->sending_limit)},
 		{"source", offsetof(struct operation_args, source), sizeof(args->source)},
 		{"reason", offsetof(struct operation_args, reason), sizeof(args->reason)},
+		{"certificate", offsetof(struct operation_args, certificate),
+		 sizeof(args->certificate)},
+		{"no_certificate", offsetof(struct operation_args, no_certificate),
+		 sizeof(args->no_certificate)},
 	};
 
 	for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++)
@@ -140,6 +144,7 @@ void operation_free(struct operation **operation)
 	mem_free((*operation)->credentials);
 	mem_free((*operation)->replaced);
 	account_texts_free((*operation)->frozen, (*operation)->frozen_count);
+	account_texts_free((*operation)->certificates, (*operation)->certificate_count);
 	secret_clear(&(*operation)->secret);
 	MEM_FREE(*operation);
 }

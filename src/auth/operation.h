@@ -58,7 +58,8 @@ struct operation_args {
 	char reason[ACCOUNT_REASON_MAX + 1];
 	char source[ACCOUNT_SOURCE_MAX + 1];
 	bool replace, dry_run;
-	const char *too_long; /* an argument that is; NULL: none */
+	char certificate[160], no_certificate[160]; /* fingerprints to add, to take away */
+	const char *too_long;                       /* an argument that is; NULL: none */
 	char *send_as[ACCOUNT_PATTERNS];
 	size_t send_as_count;
 	bool too_many_send_as;
@@ -110,6 +111,9 @@ struct operation {
 	bool has_frozen;            /* an account was frozen or thawed, and */
 	char **frozen;              /* these are, now */
 	size_t frozen_count;
+	bool has_certificates; /* some changed, and */
+	char **certificates;   /* these are all, now (account_certificates.h) */
+	size_t certificate_count;
 	/*
 	 * USER_TEST of a name that back ends decide; admin asks them (elsewhere.h). secret is the
 	 * password as they get it.

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "mechanism.h"
+#include "store/account_certificates.h"
 #include "store/account_keys.h"
 #include "store/foreign.h"
 #include "words.h"
@@ -87,6 +88,19 @@ static void add_up(struct account_use *sum, const struct account_use *use, int64
 	}
 }
 
+static void add_certificates(struct operation *operation, struct accounts *accounts, int64_t id,
+			     struct ipc_list_builder *row)
+{
+	char **texts = NULL;
+	size_t count = 0;
+
+	if (accounts_certificates(accounts, id, &texts, &count) != ERR_OK)
+		operation_refuse(operation, "%s", accounts_why(accounts));
+	else
+		row_texts(row, "certificates", texts, count, "none");
+	account_texts_free(texts, count);
+}
+
 static void show(struct operation *operation, struct accounts *accounts,
 		 const struct account *account, const struct account_key *keys, size_t count,
 		 int64_t now)
@@ -106,6 +120,7 @@ static void show(struct operation *operation, struct accounts *accounts,
 		row_text(row, "frozen_because", account->frozen_why);
 	}
 	row_texts(row, "groups", account->groups, account->group_count, "none");
+	add_certificates(operation, accounts, account->id, row);
 	add_proof(row, account);
 	row_number(row, "keys", count);
 	row_use(row, &sum);

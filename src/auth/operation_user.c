@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "operation_internal.h"
+#include "store/account_certificates.h"
 #include "store/account_volume.h"
 #include "words.h"
 
@@ -118,6 +119,16 @@ void operation_user_enable(struct operation *operation, struct accounts *account
 	account_release(&account);
 }
 
+/* All of them, for those who log in from now on. */
+static void read_certificates(struct operation *operation, struct accounts *accounts)
+{
+	operation->has_certificates =
+		accounts_all_certificates(accounts, &operation->certificates,
+					  &operation->certificate_count) == ERR_OK;
+	if (!operation->has_certificates)
+		operation_refuse(operation, "%s", accounts_why(accounts));
+}
+
 void operation_user_delete(struct operation *operation, struct accounts *accounts)
 {
 	struct account account = {0};
@@ -137,8 +148,53 @@ void operation_user_delete(struct operation *operation, struct accounts *account
 			      "%s: deleted; mail that was accepted from it is still delivered",
 			      account.name);
 		changed(operation, account.id, true);
+		read_certificates(operation, accounts);
 	}
 	account_release(&account);
+}
+
+/* The fingerprints of --certificate and --no-certificate, as they are kept. */
+static bool fingerprints(struct operation *operation)
+{
+	struct {
+		const char *option;
+		char *text;
+		size_t size;
+	} given[] = {
+		{"--certificate", operation->args.certificate, sizeof(operation->args.certificate)},
+		{"--no-certificate", operation->args.no_certificate,
+		 sizeof(operation->args.no_certificate)},
+	};
+	char read[ACCOUNT_FINGERPRINT + 1];
+
+	for (size_t i = 0; i < 2; i++) {
+		if (given[i].text[0] == '\0')
+			continue;
+		if (account_fingerprint_read(slice_str(given[i].text), read) != ERR_OK) {
+			operation_refuse(operation,
+					 "%s: expected the SHA-256 of a certificate, as openssl "
+					 "x509 -noout -fingerprint -sha256 -in FILE prints it",
+					 given[i].option);
+			return false;
+		}
+		(void)snprintf(given[i].text, given[i].size, "%s", read);
+	}
+	return true;
+}
+
+static bool set_certificates(struct operation *operation, struct accounts *accounts, int64_t id,
+			     int64_t now)
+{
+	const char *fresh = operation->args.certificate, *gone = operation->args.no_certificate;
+	enum err err = ERR_OK;
+
+	if (gone[0] != '\0')
+		err = accounts_remove_certificate(accounts, id, gone, now);
+	if (err == ERR_OK && fresh[0] != '\0')
+		err = accounts_add_certificate(accounts, id, fresh, now);
+	if (fresh[0] != '\0' || gone[0] != '\0')
+		read_certificates(operation, accounts);
+	return err == ERR_OK;
 }
 
 /* What is not given stays; with nothing given at all the senders become the default. */
@@ -146,11 +202,13 @@ static bool change(struct operation *operation, struct accounts *accounts, int64
 		   int64_t expires, const struct account_limits *limits, int64_t now)
 {
 	const struct operation_args *args = &operation->args;
-	bool senders =
-		args->send_as_count > 0 || (!args->has_message_size && !args->has_expires &&
-					    !args->has_main_password && !args->has_sending_limit);
+	bool senders = args->send_as_count > 0 ||
+		       (!args->has_message_size && !args->has_expires && !args->has_main_password &&
+			!args->has_sending_limit && args->certificate[0] == '\0' &&
+			args->no_certificate[0] == '\0');
 
-	return (!senders || accounts_set_send_as(accounts, id, patterns(operation),
+	return set_certificates(operation, accounts, id, now) &&
+	       (!senders || accounts_set_send_as(accounts, id, patterns(operation),
 						 args->send_as_count, now) == ERR_OK) &&
 	       (!args->has_message_size ||
 		accounts_set_message_size(accounts, id, args->message_size, now) == ERR_OK) &&
@@ -195,7 +253,7 @@ void operation_user_set(struct operation *operation, struct accounts *accounts, 
 		return;
 	}
 	if (!operation_senders_ok(operation) || !operation_sizes_ok(operation) ||
-	    !operation_expires(operation, now, &expires) ||
+	    !operation_expires(operation, now, &expires) || !fingerprints(operation) ||
 	    !operation_find(operation, accounts, &account))
 		return;
 	if (!operation_sending_limits(operation, &account.limits)) {

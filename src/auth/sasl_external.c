@@ -34,6 +34,10 @@ static enum err external_begin(struct exchange *exchange, const struct exchange_
 	char name[ACCOUNT_NAME_MAX + 1], why[ACCOUNT_WHY];
 
 	exchange->state = external;
+	if (terms->registered != NULL) { /* whatever it is made out to */
+		add(external, terms->registered);
+		return ERR_OK;
+	}
 	for (size_t i = 0; i < terms->certificate_count; i++)
 		if (slice_has_byte(terms->certificate[i], '@') &&
 		    account_name_read(terms->certificate[i], exchange->domain, name, why) == ERR_OK)

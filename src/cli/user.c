@@ -59,6 +59,7 @@ static void add_rights(const struct invocation *invocation, struct ipc_list_buil
 	} TEXTS[] = {
 		{OPTION_message_size, "message_size"},   {OPTION_expires, "expires"},
 		{OPTION_main_password, "main_password"}, {OPTION_reason, "reason"},
+		{OPTION_certificate, "certificate"},     {OPTION_no_certificate, "no_certificate"},
 		{OPTION_sending_limit, "sending_limit"},
 	};
 

@@ -478,15 +478,12 @@ uint64_t auth_link_standing_grant(const struct auth_link *link)
 }
 
 /* What the client's certificate is made out to. */
-static void list_names(const struct stream *stream, struct ipc_list_builder *list_out)
+static void list_names(const struct tls_client_names *names, struct ipc_list_builder *list_out)
 {
-	struct tls_client_names names;
-
-	stream_client_names(stream, &names);
 	ipc_list_begin(list_out, 16384);
-	for (size_t i = 0; i < names.count; i++)
+	for (size_t i = 0; i < names->count; i++)
 		(void)ipc_list_add(list_out, IPC_REC_certificate_name,
-				   &(struct rec_certificate_name){slice_str(names.items[i])});
+				   &(struct rec_certificate_name){slice_str(names->items[i])});
 }
 
 void auth_link_start(struct auth_link *link, struct session *session,
@@ -494,6 +491,7 @@ void auth_link_start(struct auth_link *link, struct session *session,
 {
 	unsigned char exporter[TLS_BINDING_MAX], unique[TLS_BINDING_MAX];
 	const struct stream *stream = session->stream;
+	struct tls_client_names certificate;
 	struct ipc_list_builder names;
 	struct msg_auth_start msg = {
 		.session = session->id,
@@ -509,7 +507,10 @@ void auth_link_start(struct auth_link *link, struct session *session,
 		.unique = slice_of(unique, stream_binding(stream, TLS_BINDING_UNIQUE, unique)),
 	};
 
-	list_names(stream, &names);
+	stream_client_names(stream, &certificate);
+	list_names(&certificate, &names);
+	if (certificate.valid)
+		msg.fingerprint = slice_of(certificate.fingerprint, TLS_FINGERPRINT);
 	msg.certificate = ipc_list_view(&names);
 	session->auth_pending = true;
 	snprintf(session->mechanism, sizeof(session->mechanism), "%s", event->mechanism);

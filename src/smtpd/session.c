@@ -107,8 +107,8 @@ static unsigned traits_of(const struct session *session)
 	    stream_binding(session->stream, TLS_BINDING_UNIQUE, binding) != 0)
 		traits |= IPC_TRAIT_BINDING;
 	stream_client_names(session->stream, &names);
-	if (names.count > 0)
-		traits |= IPC_TRAIT_CERTIFICATE;
+	if (names.valid)
+		traits |= IPC_TRAIT_CERTIFICATE | (names.count > 0 ? IPC_TRAIT_NAMED : 0);
 	return traits;
 }
 

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 from support import mail
-from support.postern import CONF, Postern, certificate
+from support.postern import CONF, PASSWORD, Postern, certificate
 from support.process import run, wait_for
 from support.raw import Raw
 
@@ -107,6 +107,57 @@ def test_curl(server):
          "--mail-from", "alice@example.org", "--mail-rcpt", "bob@sink.example", "--upload-file", message], check=True)
     server.wait_captured(known + 1)
     assert server.events("login")[-1]["mech"] == "EXTERNAL"
+
+
+def test_c3_registered_by_its_fingerprint(server):
+    """Of a device, whatever it is made out to; and it is nobody else's then."""
+    def fingerprint(file):
+        return run(["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", file], check=True).stdout.strip()
+
+    def shown():
+        account = server.json("user", "show", "alice")
+        return account if isinstance(account, dict) else account[0]
+
+    device, person = server.ca.sign("scanner", None), server.ca.sign("bob", "email:bob@example.org")
+    stranger = server.other.sign("outside", None)
+    with connected(server, device) as client:  # it is of no use so far
+        assert "EXTERNAL" not in offered(client) and external(client) == 504
+    for file in [device, person, stranger]:
+        server.command("user", "set", "alice", "--certificate", fingerprint(file), check=True)
+    assert len(shown()["certificates"].split(", ")) == 3
+    assert shown()["send_as"] == "alice@example.org"  # as before
+    for file in [device, person]:
+        for authzid, code in [("", 235), ("alice", 235), ("bob", 535)]:
+            with connected(server, file) as client:
+                assert external(client, authzid) == code
+    with connected(server, stranger) as client:  # its authority is not one of ours
+        assert "EXTERNAL" not in offered(client)
+        assert external(client) == 504
+    # It is one account's at a time, and no longer than it is there.
+    done = server.command("user", "set", "bob", "--certificate", fingerprint(person))
+    assert done.returncode == 1 and "certificate" in done.stderr, done
+    open_one = connected(server, person)
+    assert external(open_one) == 235
+    server.command("user", "set", "alice", "--no-certificate", fingerprint(person), check=True)
+    assert open_one.docmd("NOOP")[0] == 421
+    with connected(server, person) as client:
+        assert external(client) == 235 and client.docmd("MAIL", "FROM:<bob@example.org>")[0] == 250
+    server.command("user", "add", "gone", input=PASSWORD + "\n", check=True)
+    server.command("user", "set", "gone", "--certificate", fingerprint(person), check=True)
+    server.command("user", "delete", "gone", check=True)
+    with connected(server, person) as client:
+        assert external(client) == 235 and client.docmd("MAIL", "FROM:<bob@example.org>")[0] == 250
+    for wrong in ["", "SHA256:12", "sha1 Fingerprint=" + "00:" * 19 + "00", "z" * 64]:
+        done = server.command("user", "set", "alice", "--certificate", wrong or "x")
+        assert done.returncode == 1 and "openssl x509" in done.stderr, done
+    done = server.command("user", "set", "alice", "--no-certificate", "SHA256:" + "0" * 64)
+    assert done.returncode == 1 and "certificate" in done.stderr, done
+    server.command("user", "set", "alice", "--no-certificate", fingerprint(device), check=True)
+    with connected(server, device) as client:
+        assert external(client) == 535
+    server.command("user", "set", "alice", "--no-certificate", fingerprint(stranger), check=True)
+    with connected(server, device) as client:
+        assert "EXTERNAL" not in offered(client)
 
 
 def test_c3_only_who_is_in_it(server):
