@@ -92,22 +92,18 @@ static double rank_test(const struct timed *sorted, int a, int b)
 	return (sum - mean) * (sum - mean) / variance;
 }
 
-static void test_c9_time_tells_nothing_of_names(void **state)
+static void compare_names(const char *const who[NAMES])
 {
 	static struct timed times[NAMES * TRIES];
-	static const char *const WHO[NAMES] = {"alice", "nobody", "bob"};
 	size_t count = 0;
 
-	(void)state;
-	operate(IPC_OP_USER_ADD, "bob", GOOD, "added");
-	operate(IPC_OP_USER_DISABLE, "bob", "", "disabled");
 	for (int i = 0; i < TRIES; i++)
 		for (int turn = 0; turn < NAMES; turn++) {
 			int k = (turn + i) % NAMES; /* each comes first, second and third */
 			struct msg_auth_fail msg;
 			int64_t begin = os_monotonic_us();
 
-			(void)start_plain(0, WHO[k], "wrong password");
+			(void)start_plain(0, who[k], "wrong password");
 			peer_expect(t.smtpd[0], IPC_AUTH_FAIL, &msg);
 			times[count++] = (struct timed){os_monotonic_us() - begin, k};
 		}
@@ -117,12 +113,51 @@ static void test_c9_time_tells_nothing_of_names(void **state)
 		int64_t one = median(times, k), two = median(times, other);
 		double z2 = rank_test(times, k, other);
 
-		print_message("         %s: median %lld us; against %s: z^2 %.2f\n", WHO[k],
-			      (long long)one, WHO[other], z2);
+		print_message("         %s: median %lld us; against %s: z^2 %.2f\n", who[k],
+			      (long long)one, who[other], z2);
 		assert_true((one > two ? one - two : two - one) * 100 < one);
 		/* p > 0.01 for all three together. */
 		assert_true(z2 < 8.6);
 	}
+}
+
+static void test_c9_time_tells_nothing_of_names(void **state)
+{
+	static const char *const WHO[NAMES] = {"alice", "nobody", "bob"};
+
+	(void)state;
+	operate(IPC_OP_USER_ADD, "bob", GOOD, "added");
+	operate(IPC_OP_USER_DISABLE, "bob", "", "disabled");
+	compare_names(WHO);
+}
+
+/* An account whose hash another program made is as one of ours, and as nobody. */
+static void test_c9_nor_of_imported_hashes(void **state)
+{
+	static const char *const WHO[NAMES] = {"alice", "nobody", "carol"};
+	const struct rec_credential carol = {
+		.line = 1,
+		.name = SLICE_LIT("carol"),
+		.secret = SLICE_LIT("$6$saltsalt$G9wFFnnUFCPffgjGaIp8t6onbqx3zGbMIn93ecLfBFGJpBV3/"
+				    "0HPLZ17qYbjb.WJDtXbmuMlQ9NnvzVms5ZXj."),
+	};
+	struct msg_op op = {.id = 9, .op = IPC_OP_USER_IMPORT};
+	struct ipc_list_builder list;
+	struct msg_op_row row;
+	struct msg_op_end end;
+	struct msg_auth_offer offer;
+
+	(void)state;
+	ipc_list_begin(&list, 4096);
+	assert_int_equal(ipc_list_add(&list, IPC_REC_credential, &carol), ERR_OK);
+	op.credentials = ipc_list_view(&list);
+	peer_send(t.control, IPC_OP, &op);
+	ipc_list_release(&list);
+	peer_expect(t.control, IPC_OP_ROW, &row);
+	peer_expect(t.control, IPC_OP_END, &end);
+	assert_int_equal(end.status, 0);
+	peer_expect(t.smtpd[0], IPC_AUTH_OFFER, &offer); /* without SCRAM */
+	compare_names(WHO);
 }
 
 /* What the process itself used, once it has ended. */
@@ -143,6 +178,7 @@ static int run(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cached_logins),
 		cmocka_unit_test(test_c9_time_tells_nothing_of_names),
+		cmocka_unit_test(test_c9_nor_of_imported_hashes),
 		cmocka_unit_test(test_cpu),
 	};
 
