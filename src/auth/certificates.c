@@ -2,8 +2,6 @@
 #include "certificates.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -42,20 +40,16 @@ bool certificates_any(const struct certificates *certificates)
 	return certificates->count > 0;
 }
 
-static int compare(const void *fingerprint, const void *text)
-{
-	return strncmp(fingerprint, *(char *const *)text, ACCOUNT_FINGERPRINT);
-}
-
 const char *certificates_find(const struct certificates *certificates, struct slice sha_256)
 {
 	char text[ACCOUNT_FINGERPRINT + 1] = "";
-	char **found;
 
-	if (sha_256.len != CERTIFICATES_SHA_256 || certificates->count == 0)
+	if (sha_256.len != CERTIFICATES_SHA_256)
 		return NULL;
 	for (size_t i = 0; i < sha_256.len; i++)
 		(void)snprintf(text + 2 * i, 3, "%02x", (unsigned char)sha_256.ptr[i]);
-	found = bsearch(text, certificates->texts, certificates->count, sizeof(char *), compare);
-	return found != NULL ? *found + ACCOUNT_FINGERPRINT + 1 : NULL;
+	for (size_t i = 0; i < certificates->count; i++) /* they are few */
+		if (slice_starts(slice_str(certificates->texts[i]), text))
+			return certificates->texts[i] + ACCOUNT_FINGERPRINT + 1;
+	return NULL;
 }
