@@ -97,7 +97,7 @@ bool config_needs_agent(const struct config *config)
 	for (size_t i = 0; i < config->token_count; i++)
 		if (config->tokens[i].jwks_url != NULL || config->tokens[i].introspect_url != NULL)
 			return true;
-	return false;
+	return config->alert.webhook != NULL;
 }
 
 const char *config_domain(const struct config *config)

@@ -177,6 +177,8 @@ struct config_auth {
 struct config_alert {     /* whom to tell what an administrator must know */
 	char *command;    /* NULL: nobody */
 	char *user;       /* NULL: user_prefix and "alert" */
+	char *webhook;    /* instead of command; NULL: none */
+	char *webhook_secret_file, *webhook_ca_file;
 	uint64_t timeout; /* ms */
 	uint64_t remind;  /* ms until the same is told again */
 };

@@ -388,6 +388,27 @@ static void verify_alert(struct verifier *verifier)
 			 user, user);
 }
 
+/* One teller, so that what could not be told is tried again as a whole. */
+static void verify_webhook(struct verifier *verifier)
+{
+	const struct config_alert *alert = &verifier->config->alert;
+
+	if (alert->command != NULL && alert->webhook != NULL)
+		complain(verifier, (struct spot){"alert", 0, "webhook"},
+			 "alert: command and webhook are both set; one tells an alert on: take one "
+			 "out, a command can call curl");
+	if (alert->webhook == NULL && alert->webhook_secret_file != NULL)
+		complain(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
+			 "alert: webhook_secret_file is of no use without webhook; take it out");
+	if (alert->webhook == NULL && alert->webhook_ca_file != NULL)
+		complain(verifier, (struct spot){"alert", 0, "webhook_ca_file"},
+			 "alert: webhook_ca_file is of no use without webhook; take it out");
+	verify_readable(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
+			alert->webhook_secret_file, "");
+	verify_readable(verifier, (struct spot){"alert", 0, "webhook_ca_file"},
+			alert->webhook_ca_file, "");
+}
+
 static bool hostname_is_public(const char *name)
 {
 	static const char *const local[] = {"localhost", "localdomain", "local",
@@ -474,6 +495,7 @@ enum err config_verify(const struct config *config, struct buf *errors)
 	verify_backends(&verifier);
 	verify_tokens(&verifier);
 	verify_alert(&verifier);
+	verify_webhook(&verifier);
 	verify_devices(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);

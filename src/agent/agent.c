@@ -19,6 +19,7 @@
 #include "os/os.h"
 #include "os/sandbox.h"
 #include "os/worker.h"
+#include "post.h"
 #include "transfer.h"
 
 enum { BUNDLE_MAX = 4 * 1024 * 1024, SAVES_WAITING = 64 };
@@ -172,6 +173,20 @@ static void commit(struct child *child, const struct config *config)
 	issuers_commit(child_data(child), config);
 }
 
+/* From master. */
+static enum err message(struct child *child, uint16_t type, struct slice payload, int fd)
+{
+	struct msg_post msg;
+	enum err err;
+
+	(void)fd;
+	if (type != IPC_POST)
+		return ERR_SYNTAX;
+	if ((err = ipc_decode(type, payload, &msg)) == ERR_OK)
+		post_send(child_data(child), &msg);
+	return err;
+}
+
 static void rollback(struct child *child)
 {
 	issuers_rollback(child_data(child));
@@ -191,6 +206,7 @@ static void free_agent(struct agent *agent)
 		return;
 	lose_auth(agent);
 	issuers_free(agent);
+	post_free(agent);
 	https_free(&agent->https);
 	worker_pool_free(&agent->disk);
 	resolver_free(&agent->resolver);
@@ -209,6 +225,7 @@ int main(int argc, char **argv)
 		.rollback = rollback,
 		.file = file,
 		.peer = peer,
+		.message = message,
 		.sandbox = set_sandbox,
 		.shutdown = shut_down,
 	};

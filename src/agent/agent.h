@@ -8,6 +8,7 @@
  *	keys.c        its keys (jwks_url): fetched, kept fresh, kept over a restart
  *	keys_file.c   how they lie on disk
  *	introspect.c  what it says about one token (introspect_url)
+ *	post.c        alerts to the administrator's webhook
  *	https.c       questions: which may be asked now; transfer.c asks one, on a thread
  *
  * Whatever answers is checked by who uses it: auth reads each set of keys, and each answer, itself.
@@ -21,6 +22,7 @@
 struct channel;
 struct child;
 struct file;
+struct hook;
 struct https;
 struct issuer;
 struct loop;
@@ -40,6 +42,7 @@ struct agent {
 	struct issuer **issuers;  /* of that in force */
 	size_t issuer_count;
 	struct question *questions;
+	struct hook *hook; /* of alerts */
 	struct channel *auth;
 	char folder[4096];
 };

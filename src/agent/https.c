@@ -298,26 +298,40 @@ enum err https_encode(struct slice text, struct buf *out)
 }
 
 /* RFC 6749 section 2.3.1: both encoded as in a form, before they are joined. */
-static enum err set_authorization(struct transfer *transfer, const char *user,
-				  struct slice password)
+static enum err print_basic(const struct https_question *question, struct buf *line)
 {
-	struct buf plain, line;
+	struct buf plain;
 	enum err err;
 
 	buf_init(&plain, CREDENTIAL_MAX);
-	buf_init(&line, 2 * CREDENTIAL_MAX);
-	err = https_encode(slice_str(user), &plain);
+	err = https_encode(slice_str(question->user), &plain);
 	if (err == ERR_OK)
 		err = buf_append_byte(&plain, ':');
 	if (err == ERR_OK)
-		err = https_encode(password, &plain);
+		err = https_encode(question->password, &plain);
 	if (err == ERR_OK)
-		err = buf_append_str(&line, "Basic ");
+		err = buf_append_str(line, "Basic ");
 	if (err == ERR_OK)
-		err = base64_encode(buf_data(&plain), &line);
-	if (err == ERR_OK)
-		secret_set(&transfer->authorization, buf_data(&line));
+		err = base64_encode(buf_data(&plain), line);
 	buf_wipe(&plain);
+	return err;
+}
+
+static enum err set_authorization(struct transfer *transfer, const struct https_question *question)
+{
+	enum err err = ERR_OK;
+	struct buf line;
+
+	buf_init(&line, 2 * CREDENTIAL_MAX);
+	if (question->user != NULL) {
+		err = print_basic(question, &line);
+	} else if (question->bearer.len > 0) {
+		err = buf_append_str(&line, "Bearer ");
+		if (err == ERR_OK)
+			err = buf_append_slice(&line, question->bearer);
+	}
+	if (err == ERR_OK && buf_len(&line) > 0)
+		secret_set(&transfer->authorization, buf_data(&line));
 	buf_wipe(&line);
 	return err;
 }
@@ -341,15 +355,17 @@ struct https_request *https_ask(struct https *https, const struct https_question
 	request->transfer.trust = trust_hold(question->trust);
 	request->transfer.answer_max = question->answer_max;
 	request->transfer.timeout = question->timeout;
-	request->transfer.post = question->form.ptr != NULL;
-	request->transfer.content_type = "application/x-www-form-urlencoded";
-	secret_set(&request->transfer.body, question->form);
+	request->transfer.post = question->form.ptr != NULL || question->json.ptr != NULL;
+	request->transfer.any_2xx = question->json.ptr != NULL;
+	request->transfer.content_type = question->json.ptr != NULL
+						 ? "application/json"
+						 : "application/x-www-form-urlencoded";
+	secret_set(&request->transfer.body,
+		   question->json.ptr != NULL ? question->json : question->form);
 	DL_APPEND(https->requests, request);
 	https->waiting++;
 	why = transfer_split(question->url, request->host, &request->port);
-	if (why != NULL ||
-	    (question->user != NULL &&
-	     set_authorization(&request->transfer, question->user, question->password) != ERR_OK)) {
+	if (why != NULL || set_authorization(&request->transfer, question) != ERR_OK) {
 		free_request(request); /* the settings were checked: it cannot be */
 		return NULL;
 	}

@@ -30,9 +30,11 @@ struct https_question {
 	struct trust *trust; /* who may vouch for the server */
 	const char *user;    /* for HTTP Basic as of RFC 6749 section 2.3.1; NULL: none */
 	struct slice password;
-	struct slice form; /* what to POST, encoded; empty pointer: GET */
-	size_t answer_max; /* bytes */
-	uint64_t timeout;  /* ms, the look-up and the wait for a thread included */
+	struct slice bearer; /* instead of a user; empty: none */
+	struct slice form;   /* what to POST, encoded; empty pointer: GET */
+	struct slice json;   /* the same, as JSON */
+	size_t answer_max;   /* bytes */
+	uint64_t timeout;    /* ms, the look-up and the wait for a thread included */
 };
 
 struct https_answer {

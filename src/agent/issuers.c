@@ -14,6 +14,7 @@
 #include "keys.h"
 #include "os/log.h"
 #include "os/os.h"
+#include "post.h"
 #include "transfer.h"
 
 static const char DOWN[] = "issuer-down";
@@ -109,16 +110,19 @@ static struct slice first_line(struct slice text)
 
 enum err issuers_file(struct agent *agent, const struct msg_file *msg, char *why)
 {
-	bool is_secret = slice_is(msg->setting, "client_secret_file");
+	bool is_secret = slice_is(msg->setting, "client_secret_file") ||
+			 slice_is(msg->setting, "webhook_secret_file");
 	struct file *file;
 
-	if (!slice_is(msg->section, "token") || (!is_secret && !slice_is(msg->setting, "ca_file")))
+	if (!is_secret && !slice_is(msg->setting, "ca_file") &&
+	    !slice_is(msg->setting, "webhook_ca_file"))
 		return ERR_SYNTAX;
 	if (is_secret && first_line(msg->value).len == 0) {
 		(void)snprintf(why, 512,
-			       "token \"%.*s\": client_secret_file is empty; its first line is the "
-			       "secret that the issuer has for client_id",
-			       SLICE_ARG(msg->title));
+			       "%.*s \"%.*s\": %.*s is empty; its first line is the secret by "
+			       "which the other side knows us",
+			       SLICE_ARG(msg->section), SLICE_ARG(msg->title),
+			       SLICE_ARG(msg->setting));
 		return ERR_SYNTAX;
 	}
 	file = mem_alloc(sizeof(*file));
@@ -160,7 +164,13 @@ enum err issuers_check(const struct agent *agent, const struct config *config, c
 			       section->name);
 		return ERR_NOT_FOUND;
 	}
-	return ERR_OK;
+	if (config->alert.webhook == NULL || config->alert.webhook_ca_file != NULL ||
+	    agent->system != NULL)
+		return ERR_OK;
+	(void)snprintf(why, 512,
+		       "alert: this machine knows no authority that could vouch for the server of "
+		       "webhook: install the package ca-certificates, or set webhook_ca_file");
+	return ERR_NOT_FOUND;
 }
 
 static void free_issuer(struct issuer *issuer)
@@ -244,6 +254,8 @@ void issuers_commit(struct agent *agent, const struct config *config)
 			free_issuer(before[i]);
 		}
 	mem_free(before);
+	post_commit(agent, config, prepared(agent, "", "webhook_secret_file"),
+		    prepared(agent, "", "webhook_ca_file"));
 	issuers_rollback(agent);
 }
 

@@ -150,7 +150,8 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg)
 {
 	struct run *run = arg;
 
-	if (buf_append(&run->transfer->answer, data, size * count) == ERR_OK)
+	if (run->transfer->any_2xx ||
+	    buf_append(&run->transfer->answer, data, size * count) == ERR_OK)
 		return size * count;
 	run->why = "its answer is too large";
 	return 0;
@@ -282,15 +283,15 @@ static void judge(struct transfer *transfer, const struct run *run, CURLcode res
 			       run->error[0] != '\0' ? run->error : curl_easy_strerror(result));
 	else if (status == 401 || status == 403)
 		(void)snprintf(transfer->why, TRANSFER_WHY,
-			       "it refuses to answer us (HTTP %ld); are client_id and "
-			       "client_secret_file right?",
+			       "it refuses to answer us (HTTP %ld); is the secret right by "
+			       "which it knows us?",
 			       status);
 	else if (status >= 300 && status < 400)
 		(void)snprintf(transfer->why, TRANSFER_WHY,
 			       "it sends us elsewhere (HTTP %ld), which is not followed; name the "
 			       "address that answers itself",
 			       status);
-	else if (status != 200)
+	else if (transfer->any_2xx ? status < 200 || status > 299 : status != 200)
 		(void)snprintf(transfer->why, TRANSFER_WHY, "it answers HTTP %ld", status);
 	else
 		transfer->err = ERR_OK;

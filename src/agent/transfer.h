@@ -42,6 +42,7 @@ struct transfer {
 	struct trust *trust;
 	struct secret authorization; /* "Basic ..."; empty: none is sent */
 	bool post;
+	bool any_2xx;       /* not only 200 is well, and what it says is no matter */
 	struct secret body; /* of a POST */
 	const char *content_type;
 	size_t answer_max;

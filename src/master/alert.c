@@ -56,6 +56,17 @@ static void run_done(void *arg, const struct alert_run *run, bool ok, const char
 	wake(desk);
 }
 
+/* Through agent; false: it does not run. */
+static bool post(void *arg, uint64_t id, struct slice json)
+{
+	const struct alert_desk *desk = arg;
+	const struct process *agent = process_of_role(desk->master, IPC_AGENT);
+	struct msg_post msg = {id, json};
+
+	return agent != NULL && agent->state == PROCESS_RUNNING && !agent->retired &&
+	       channel_send(agent->channel, IPC_POST, &msg) == ERR_OK;
+}
+
 /* false: the line is full. */
 static bool run(struct alert_desk *desk, const struct alert *alert, const char *state, uint64_t op)
 {
@@ -72,15 +83,23 @@ static bool run(struct alert_desk *desk, const struct alert *alert, const char *
 	return false;
 }
 
+static bool has_teller(const struct alert_desk *desk)
+{
+	const struct config_alert *alert = &desk->master->current->config->alert;
+
+	return alert->command != NULL || alert->webhook != NULL;
+}
+
 static void tell(struct alert_desk *desk, const struct alert *alert, const char *state)
 {
 	log_event(alert->over ? LOG_INFO : LOG_WARNING, "alert", LOG_TEXT("kind", alert->kind),
 		  LOG_TEXT_IF("subject", alert->subject), LOG_TEXT("state", state),
 		  LOG_TEXT("text", alert->text), LOG_SLICE("evidence", alert->evidence));
-	if (desk->master->current->config->alert.command == NULL || run(desk, alert, state, 0))
+	if (!has_teller(desk) || run(desk, alert, state, 0))
 		return;
 	desk->lost++;
-	log_note(LOG_ERROR, "alert.command is not told of %s %s: %d others wait for it",
+	log_note(LOG_ERROR,
+		 "alert.command or alert.webhook is not told of %s %s: %d others wait for it",
 		 alert->kind, alert->subject, ALERT_LINE_MAX);
 }
 
@@ -146,6 +165,18 @@ enum err alert_message(struct process *process, struct slice payload)
 			 });
 	mem_free(evidence);
 	return ERR_OK;
+}
+
+enum err alert_posted(struct process *process, struct slice payload)
+{
+	struct msg_posted msg;
+	enum err err = ipc_decode(IPC_POSTED, payload, &msg);
+
+	if (process->node->role != IPC_AGENT)
+		return ERR_DENIED;
+	if (err == ERR_OK)
+		alert_runner_posted(process->master->desk->runner, msg.id, msg.ok, msg.text);
+	return err;
 }
 
 void alert_lost(struct alert_desk *desk, const struct process *process)
@@ -229,13 +260,15 @@ void alert_test(struct alert_desk *desk, uint64_t op)
 		.since = os_wall_ms(),
 	};
 
-	if (desk->master->current->config->alert.command == NULL)
-		operate_end(desk->master, op, false,
-			    "no program is told of alerts, they are in the log and in postern "
-			    "status only: set alert { command = \"/path/to/program\" }");
+	if (!has_teller(desk))
+		operate_end(
+			desk->master, op, false,
+			"no program is told of alerts, they are in the log and in postern "
+			"status only: set alert { command = \"/path/to/program\" }, or webhook");
 	else if (!run(desk, &alert, "test", op))
 		operate_end(desk->master, op, false,
-			    "too many alerts wait for alert.command; see the log, which says what "
+			    "too many alerts wait for alert.command or alert.webhook; see the log, "
+			    "which says what "
 			    "it does");
 }
 
@@ -293,7 +326,7 @@ struct alert_desk *alert_desk_new(struct master *master)
 
 	desk->master = master;
 	desk->alerts = alerts_new((int64_t)config->alert.remind);
-	desk->runner = alert_runner_new(master->loop, run_done, desk);
+	desk->runner = alert_runner_new(master->loop, run_done, post, desk);
 	alert_runner_configure(desk->runner, config);
 	desk->timer = timer_new(master->loop, on_timer, desk);
 	return desk;

@@ -29,6 +29,8 @@ void alert_configured(struct alert_desk *desk);
 void alert_look(struct alert_desk *desk);
 /* ALERT from a process. */
 enum err alert_message(struct process *process, struct slice payload);
+/* POSTED from agent. */
+enum err alert_posted(struct process *process, struct slice payload);
 /* A process died that was not told to end. how: in words. */
 void alert_died(struct alert_desk *desk, const struct process *process, const char *how);
 /* A process is gone: what it said lasts is known by nobody. */

@@ -18,6 +18,7 @@
 
 enum {
 	SAID_MAX = 2000, /* of what it says */
+	PATIENCE_MS = 2000,
 	VARIABLES = 5,
 	VARIABLE_MAX = 1200,
 };
@@ -30,6 +31,7 @@ struct waiting {
 struct alert_runner {
 	struct loop *loop;
 	alert_run_fn *done;
+	alert_post_fn *post;
 	void *arg;
 	const struct config *config;
 	struct waiting *line; /* the first one runs, if one does */
@@ -41,6 +43,8 @@ struct alert_runner {
 	struct timer *timer;
 	struct timer *next; /* starts what waits, from the loop */
 	bool overdue;
+	bool posting; /* instead of a pid */
+	uint64_t post_id;
 };
 
 static void start_next(void *arg);
@@ -73,10 +77,11 @@ static void finish(struct alert_runner *runner, bool ok, const char *how)
 		said.len--;
 	(void)snprintf(text, sizeof(text), "%s%s%.*s", how, said.len != 0 ? "; it said: " : "",
 		       SLICE_ARG(said));
-	log_event(ok ? LOG_INFO : LOG_ERROR, "alert-command",
+	log_event(ok ? LOG_INFO : LOG_ERROR, runner->posting ? "alert-webhook" : "alert-command",
 		  LOG_TEXT("kind", runner->line->run.kind),
 		  LOG_TEXT("subject", runner->line->run.subject), LOG_TEXT("result", how),
 		  LOG_SLICE_IF("said", said));
+	runner->posting = false;
 	runner->done(runner->arg, &runner->line->run, ok, text);
 	buf_clear(&runner->said);
 	forget_first(runner);
@@ -110,6 +115,10 @@ static void on_overdue(void *arg)
 {
 	struct alert_runner *runner = arg;
 
+	if (runner->posting) {
+		finish(runner, false, "no answer of agent");
+		return;
+	}
 	runner->overdue = true;
 	helper_kill(runner->pid); /* its end is noticed as any other */
 }
@@ -166,13 +175,38 @@ static enum err start(struct alert_runner *runner, const struct alert_run *run, 
 	return err;
 }
 
+/* agent says itself that its time is over; what comes later than that is not looked at. */
+static void start_post(struct alert_runner *runner)
+{
+	runner->posting = true;
+	if (runner->post(runner->arg, ++runner->post_id, slice_str(runner->line->run.json)))
+		timer_set(runner->timer, runner->config->alert.timeout + PATIENCE_MS);
+	else
+		finish(runner, false, "agent, which would send it, does not run now");
+}
+
+void alert_runner_posted(struct alert_runner *runner, uint64_t id, bool ok, struct slice text)
+{
+	char how[512 + 1];
+
+	if (!runner->posting || id != runner->post_id)
+		return;
+	timer_stop(runner->timer);
+	(void)slice_copy(text, how, sizeof(how));
+	finish(runner, ok, how);
+}
+
 static void start_next(void *arg)
 {
 	struct alert_runner *runner = arg;
 	char why[600];
 
-	if (runner->pid != 0 || runner->line == NULL)
+	if (runner->pid != 0 || runner->posting || runner->line == NULL)
 		return;
+	if (runner->config->alert.webhook != NULL) {
+		start_post(runner);
+		return;
+	}
 	if (runner->config->alert.command == NULL) {
 		finish(runner, false, "alert.command was taken out of the configuration");
 		return;
@@ -203,12 +237,14 @@ bool alert_runner_add(struct alert_runner *runner, const struct alert_run *run)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-struct alert_runner *alert_runner_new(struct loop *loop, alert_run_fn *done, void *arg)
+struct alert_runner *alert_runner_new(struct loop *loop, alert_run_fn *done, alert_post_fn *post,
+				      void *arg)
 {
 	struct alert_runner *runner = mem_alloc(sizeof(*runner));
 
 	runner->loop = loop;
 	runner->done = done;
+	runner->post = post;
 	runner->arg = arg;
 	runner->said_fd = -1;
 	buf_init(&runner->said, SAID_MAX);

@@ -343,72 +343,82 @@ static enum err read_authorities(struct generation *generation, struct buf *erro
 	return err;
 }
 
-/* named: all but value is set. */
-static enum err read_named(struct generation *generation, const struct named_file *named,
-			   const char *path, size_t max, struct buf *errors)
+/* named: all but value is set. Of several faults *first_out keeps the first. */
+static void read_named(struct generation *generation, const struct named_file *named,
+		       const char *path, size_t max, struct buf *errors, enum err *first_out)
 {
 	struct named_file *file = &generation->named_files[generation->named_file_count];
+	bool titled = named->title[0] != '\0';
 	char what[256];
 	enum err err;
 
 	if (path == NULL)
-		return ERR_OK;
+		return;
 	*file = *named;
-	snprintf(what, sizeof(what), "%s \"%s\": %s", file->section, file->title, file->setting);
+	snprintf(what, sizeof(what), "%s%s%s%s: %s", file->section, titled ? " \"" : "",
+		 file->title, titled ? "\"" : "", file->setting);
 	err = read_source(generation, what, path, max, &file->value, errors);
-	if (err != ERR_OK)
-		return err;
-	generation->named_file_count++;
-	if (slice_is(slice_str(file->setting), "ca_file"))
-		return try_authorities(what, path, secret_value(&file->value), errors);
-	return ERR_OK;
-}
-
-static enum err read_token_files(struct generation *generation, const struct config_token *token,
-				 struct buf *errors)
-{
-	const struct {
-		const char *setting, *path;
-		int gets;
-	} files[] = {
-		{"jwks_file", token->jwks_file, GETS_TOKEN_KEYS},
-		{"client_secret_file", token->client_secret_file, GETS_TOKEN_CLIENT},
-		{"ca_file", token->ca_file, GETS_TOKEN_CLIENT},
-	};
-	enum err err = ERR_OK;
-
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		const struct named_file named = {
-			"token", token->name, files[i].setting, files[i].gets, {0}};
-		enum err one =
-			read_named(generation, &named, files[i].path, NAMED_FILE_MAX, errors);
-
-		err = err != ERR_OK ? err : one;
+	if (err == ERR_OK) {
+		generation->named_file_count++;
+		if (named->certificates)
+			err = try_authorities(what, path, secret_value(&file->value), errors);
 	}
-	return err;
+	if (*first_out == ERR_OK)
+		*first_out = err;
 }
 
-/* What is in them is looked at by those who get them. */
+static void read_token_files(struct generation *generation, const struct config_token *token,
+			     struct buf *errors, enum err *first_out)
+{
+	struct named_file named = {.section = "token", .title = token->name};
+
+	named.setting = "jwks_file";
+	named.gets = GETS_TOKEN_KEYS;
+	read_named(generation, &named, token->jwks_file, NAMED_FILE_MAX, errors, first_out);
+	named.setting = "client_secret_file";
+	named.gets = GETS_AGENT;
+	read_named(generation, &named, token->client_secret_file, NAMED_FILE_MAX, errors,
+		   first_out);
+	named.setting = "ca_file";
+	named.certificates = true;
+	read_named(generation, &named, token->ca_file, NAMED_FILE_MAX, errors, first_out);
+}
+
+static void read_alert_files(struct generation *generation, struct buf *errors, enum err *first_out)
+{
+	const struct config *config = generation->config;
+	struct named_file named = {.section = "alert", .title = "", .gets = GETS_AGENT};
+
+	named.setting = "webhook_secret_file";
+	read_named(generation, &named, config->alert.webhook_secret_file, NAMED_FILE_MAX, errors,
+		   first_out);
+	named.setting = "webhook_ca_file";
+	named.certificates = true;
+	read_named(generation, &named, config->alert.webhook_ca_file, NAMED_FILE_MAX, errors,
+		   first_out);
+}
+
+/* What is in them is looked at by those who get them, but for certificates. */
 static enum err read_named_files(struct generation *generation, struct buf *errors)
 {
 	const struct config *config = generation->config;
-	enum err err = ERR_OK, one;
+	enum err err = ERR_OK;
 
-	generation->named_files = mem_array(3 * config->token_count + config->backend_count + 1,
+	generation->named_files = mem_array(3 * config->token_count + config->backend_count + 2,
 					    sizeof(*generation->named_files));
-	for (size_t i = 0; i < config->token_count; i++) {
-		one = read_token_files(generation, &config->tokens[i], errors);
-		err = err != ERR_OK ? err : one;
-	}
+	for (size_t i = 0; i < config->token_count; i++)
+		read_token_files(generation, &config->tokens[i], errors, &err);
 	for (size_t i = 0; i < config->backend_count; i++) {
 		const struct config_backend *backend = &config->backends[i];
-		const struct named_file named = {
-			"backend", backend->name, "bind_password_file", GETS_BIND_PASSWORD, {0}};
+		const struct named_file named = {.section = "backend",
+						 .title = backend->name,
+						 .setting = "bind_password_file",
+						 .gets = GETS_BIND_PASSWORD};
 
-		one = read_named(generation, &named, backend->ldap.bind_password_file, PASSWORD_MAX,
-				 errors);
-		err = err != ERR_OK ? err : one;
+		read_named(generation, &named, backend->ldap.bind_password_file, PASSWORD_MAX,
+			   errors, &err);
 	}
+	read_alert_files(generation, errors, &err);
 	return err;
 }
 

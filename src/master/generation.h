@@ -28,7 +28,8 @@ struct password {
 
 struct named_file { /* what is in a file that a setting of a titled section names */
 	const char *section, *title, *setting;
-	int gets; /* for which processes: enum graph_gets */
+	int gets;          /* for which processes: enum graph_gets */
+	bool certificates; /* PEM, which is tried */
 	struct secret value;
 };
 
@@ -53,9 +54,9 @@ struct generation {
 	struct config *config;
 	struct listener *listeners;
 	size_t listener_count;
-	struct identities files;     /* where the identities come from */
-	struct identity *identities; /* those that can be used; the server's own first */
-	size_t identity_count;       /* 0: no listener uses TLS */
+	struct identities files;         /* where the identities come from */
+	struct identity *identities;     /* those that can be used; the server's own first */
+	size_t identity_count;           /* 0: no listener uses TLS */
 	struct authorities *authorities; /* of listeners that ask clients for certificates */
 	size_t authorities_count;
 	struct password *passwords;

@@ -11,7 +11,7 @@
 const struct graph_node graph_nodes[] = {
 	{"queue", IPC_QUEUE, COUNT_ONE, 0, STOP_LAST},
 	{"auth", IPC_AUTH, COUNT_ONE, GETS_TOKEN_KEYS, STOP_LAST},
-	{"agent", IPC_AGENT, COUNT_AGENT, GETS_TOKEN_CLIENT, STOP_LAST},
+	{"agent", IPC_AGENT, COUNT_AGENT, GETS_AGENT, STOP_LAST},
 	{"backend", IPC_BACKEND, COUNT_BACKENDS, GETS_BIND_PASSWORD, STOP_LAST},
 	{"control", IPC_CONTROL, COUNT_ONE, GETS_CONTROL, STOP_LAST},
 	{"relay", IPC_RELAY, COUNT_ONE, GETS_SECRETS, STOP_FIRST},
@@ -51,12 +51,9 @@ const char *graph_program(const struct graph_node *node, const struct config *co
 	/* By the libraries that they need: what one of them cannot do is no matter to the others.
 	 */
 	static const char *const programs[] = {
-		[BACKEND_SASLAUTHD] = "backend-cyrus",
-		[BACKEND_SASLDB] = "backend-cyrus",
-		[BACKEND_PAM] = "backend-pam",
-		[BACKEND_LDAP] = "backend-ldap",
-		[BACKEND_DOVECOT] = "backend-dovecot",
-		[BACKEND_PASSWD_FILE] = "backend-files",
+		[BACKEND_SASLAUTHD] = "backend-cyrus", [BACKEND_SASLDB] = "backend-cyrus",
+		[BACKEND_PAM] = "backend-pam",         [BACKEND_LDAP] = "backend-ldap",
+		[BACKEND_DOVECOT] = "backend-dovecot", [BACKEND_PASSWD_FILE] = "backend-files",
 		[BACKEND_EXEC] = "backend-exec",
 	};
 	const struct config_backend *backend;

@@ -15,7 +15,7 @@ enum graph_gets {
 	GETS_CONTROL = 1 << 3, /* the control socket, as a listener */
 	/* Files that settings name, as FILE messages: */
 	GETS_TOKEN_KEYS = 1 << 4,    /* public keys of issuers */
-	GETS_TOKEN_CLIENT = 1 << 5,  /* how to ask issuers: our secret, their authorities */
+	GETS_AGENT = 1 << 5,         /* how to ask others: our secrets, their authorities */
 	GETS_BIND_PASSWORD = 1 << 6, /* of its own back end */
 };
 

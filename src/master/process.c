@@ -348,6 +348,8 @@ static enum err on_message(void *arg, struct channel *channel, uint16_t type, st
 		return on_prepared(process, payload);
 	case IPC_ALERT:
 		return alert_message(process, payload);
+	case IPC_POSTED:
+		return alert_posted(process, payload);
 	case IPC_OP:
 		return process->node->role == IPC_CONTROL ? operate(process, payload) : ERR_DENIED;
 	default:

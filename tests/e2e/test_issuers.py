@@ -250,7 +250,7 @@ def test_c15_another_certificate_and_reloads():
         (server.folder / "secret").write_text("wrong\n")
         server.command("reload", check=True)
         assert last(server, opaque.opaque("t", **OPAQUE))[0] == 454
-        assert "are client_id and client_secret_file right?" in state(server, "opaque")["why"]
+        assert "is the secret right by which it knows us?" in state(server, "opaque")["why"]
         (server.folder / "staff/cert.pem").write_text("nothing\n")
         done = server.command("check")
         assert done.returncode != 0 and "there is no certificate (PEM) in it" in done.stdout + done.stderr

@@ -60,6 +60,13 @@ static void verify_tells_of_tokens(void **state)
 	(void)state;
 	verified(PLAIN TOKEN, "");
 	verified(PLAIN TOKEN "\nauth { mechanisms = xoauth2 }", "");
+	verified(PLAIN
+		 "\nalert { command = \"/bin/true\"\nwebhook = \"https://a.example\" user = root }",
+		 "postern.conf:3: alert: command and webhook are both set; one tells an alert on: "
+		 "take one out, a command can call curl\n");
+	verified(PLAIN "\nalert { webhook_ca_file = \"/dev/null\" }",
+		 "postern.conf:2: alert: webhook_ca_file is of no use without webhook; take it "
+		 "out\n");
 	verified(PLAIN "\nauth { mechanisms = { PLAIN, xoauth2 } }",
 		 "postern.conf:2: auth: mechanisms: tokens are of no use without a token section, "
 		 "which says whose they are; take OAUTHBEARER and XOAUTH2 out, or add one\n");
