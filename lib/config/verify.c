@@ -394,14 +394,14 @@ static void verify_webhook(struct verifier *verifier)
 	const struct config_alert *alert = &verifier->config->alert;
 
 	if (alert->command != NULL && alert->webhook != NULL)
-		complain(verifier, (struct spot){"alert", 0, "webhook"},
+		disagree(verifier, (struct spot){"alert", 0, "webhook"},
 			 "alert: command and webhook are both set; one tells an alert on: take one "
 			 "out, a command can call curl");
 	if (alert->webhook == NULL && alert->webhook_secret_file != NULL)
-		complain(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
+		disagree(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
 			 "alert: webhook_secret_file is of no use without webhook; take it out");
 	if (alert->webhook == NULL && alert->webhook_ca_file != NULL)
-		complain(verifier, (struct spot){"alert", 0, "webhook_ca_file"},
+		disagree(verifier, (struct spot){"alert", 0, "webhook_ca_file"},
 			 "alert: webhook_ca_file is of no use without webhook; take it out");
 	verify_readable(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
 			alert->webhook_secret_file, "");
