@@ -166,12 +166,14 @@ def struck(server, limit):
 
 def test_status_shows_each_limit():
     with Postern(limits="sessions = 40  sessions_per_source = 2  connection_rate = 100") as server:
+        # Those who looked whether it is there may have been more than two at once.
+        before = struck(server, "sessions_per_source")["struck"]
         held = [inside(server.submission, 1), inside(server.submission, 2, "alice")]
         held.append(inside(server.submission, 1))
         assert Raw(server.submission, source=source(1)).greeting.startswith("421")
         assert struck(server, "sessions") == {"process": "auth", "limit": "sessions", "value": "40", "now": 3, "struck": 0}
         row = struck(server, "sessions_per_source")
-        assert (row["value"], row["now"], row["struck"]) == ("2", 2, 1), row
+        assert (row["value"], row["now"], row["struck"]) == ("2", 2, before + 1), row
         assert struck(server, "sessions_per_account")["now"] == 1
         assert struck(server, "sessions_reserve")["now"] == 2
         assert float(struck(server, "refuse_load")["now"]) >= 0

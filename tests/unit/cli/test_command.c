@@ -160,7 +160,7 @@ static void each_command_explains_itself(void **state)
 
 			assert_int_equal(slice_copy(slice_str(option_rows[n].name), option + 2, 60),
 					 ERR_OK);
-			if (commands[i].options & (1u << n))
+			if (commands[i].options & (UINT64_C(1) << n))
 				assert_non_null(strstr(buf_data(&text).ptr, option));
 		}
 		buf_release(&text);
