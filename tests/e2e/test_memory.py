@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A password that was used, and the certificate's key as text, lie in no process's memory afterwards."""
 import base64
+import os
 import re
+import resource
+import signal
 import smtplib
 import ssl
 import time
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.postern import Postern
-from support.process import name_of
+from support.process import name_of, wait_for
 
 SECRET = "Zq7-unusual-secret-9x"
 
@@ -74,3 +77,28 @@ def test_secrets_are_forgotten():
             client.quit()
     finally:
         server.stop()
+
+
+def logs_in(server):
+    try:
+        server.client().quit()
+        return True
+    except (OSError, smtplib.SMTPException):
+        return False
+
+
+def test_c17_a_process_that_dies_leaves_no_core():
+    """Whatever the limits were that the server was started with."""
+    server = Postern(accounts=("alice",))
+    server.expect_deaths = True
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with server:
+        server.client().quit()
+        for pid in [server.process.pid, *server.pids()]:
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 +0 ", limits, re.M), (name_of(pid), limits)
+        os.kill(server.pid("auth"), signal.SIGABRT)
+        server.wait_event("died", process="auth")
+        wait_for(lambda: logs_in(server), "a login at the next one")
+        places = [*server.folder.rglob("core*"), *Path.cwd().glob("core*")]
+        assert not [path for path in places if path.is_file()]
