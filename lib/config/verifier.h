@@ -28,7 +28,12 @@ void disagree(struct verifier *verifier, struct spot spot, const char *format, .
 /* Finds fault, with help at the end, if path is not NULL and a file that we may not read. */
 void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
 		     const char *help);
+/* Finds fault if path is no program that we may run. */
+void verify_program(struct verifier *verifier, struct spot spot, const char *path);
+
 void verify_backends(struct verifier *verifier);
+void verify_tokens(struct verifier *verifier);
+void verify_alert(struct verifier *verifier);
 /* Devices that are known by their address: who else could have it? Looks at this machine's. */
 void verify_devices(struct verifier *verifier);
 

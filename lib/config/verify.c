@@ -33,20 +33,46 @@ void disagree(struct verifier *verifier, struct spot spot, const char *format, .
 	verifier->bad = true;
 }
 
+/* "token \"staff\"", or "alert" where there is but one. */
+static void print_place(const struct verifier *verifier, struct spot spot, char *text, size_t size)
+{
+	const struct section *section = section_find(spot.section);
+
+	if (section->titled)
+		snprintf(text, size, "%s \"%s\"", spot.section,
+			 *section_title(section_base(section, verifier->config, spot.index)));
+	else
+		snprintf(text, size, "%s", spot.section);
+}
+
 void verify_readable(struct verifier *verifier, struct spot spot, const char *path,
 		     const char *help)
 {
-	const struct section *section = section_find(spot.section);
-	char why[1024];
-	char name[VALUE_TITLE_MAX + 8] = "";
+	char why[1024], place[VALUE_TITLE_MAX + 80];
 
 	if (path == NULL || faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
 		return;
-	if (section->titled)
-		snprintf(name, sizeof(name), " \"%s\"",
-			 *section_title(section_base(section, verifier->config, spot.index)));
 	explain_file(path, errno, why, sizeof(why));
-	disagree(verifier, spot, "%s%s: %s: %s%s", spot.section, name, spot.setting, why, help);
+	print_place(verifier, spot, place, sizeof(place));
+	disagree(verifier, spot, "%s: %s: %s%s", place, spot.setting, why, help);
+}
+
+void verify_program(struct verifier *verifier, struct spot spot, const char *path)
+{
+	char inside[PATH_MAX], place[VALUE_TITLE_MAX + 80];
+
+	if (path == NULL || faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) != 0) {
+		verify_readable(verifier, spot, path, "");
+		return;
+	}
+	snprintf(inside, sizeof(inside), "%s/.", path); /* is it a folder? */
+	print_place(verifier, spot, place, sizeof(place));
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0 ||
+	    faccessat(AT_FDCWD, inside, F_OK, AT_EACCESS) == 0)
+		disagree(verifier, spot,
+			 "%s: %s: %s is not a program that can be run: chmod a+x makes one of a "
+			 "script",
+			 place, spot.setting, path);
 }
 
 static unsigned port_of(const char *address)
@@ -269,146 +295,6 @@ static void verify_relays(struct verifier *verifier)
 	}
 }
 
-/* Why not exactly one of the three ways to check a token is there; the last one that is there. */
-static void verify_token_way(struct verifier *verifier, size_t index)
-{
-	const struct config_token *token = &verifier->config->tokens[index];
-	const struct {
-		const char *name, *value;
-	} ways[] = {{"jwks_file", token->jwks_file},
-		    {"jwks_url", token->jwks_url},
-		    {"introspect_url", token->introspect_url}};
-	const char *last = "issuer";
-	int count = 0;
-
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-		if (ways[i].value != NULL) {
-			last = ways[i].name;
-			count++;
-		}
-	if (count != 1)
-		disagree(verifier, (struct spot){"token", index, last},
-			 "token \"%s\": %s of jwks_file, jwks_url and introspect_url is set; "
-			 "exactly one says how tokens are checked",
-			 token->name, count == 0 ? "none" : "more than one");
-}
-
-static void verify_token(struct verifier *verifier, size_t index)
-{
-	const struct config_token *token = &verifier->config->tokens[index];
-
-	verify_token_way(verifier, index);
-	if ((token->client_id != NULL) != (token->client_secret_file != NULL))
-		disagree(verifier,
-			 (struct spot){"token", index,
-				       token->client_id != NULL ? "client_id"
-								: "client_secret_file"},
-			 "token \"%s\": client_id and client_secret_file belong together; set "
-			 "both, or none",
-			 token->name);
-	else if (token->client_id != NULL && token->introspect_url == NULL)
-		disagree(verifier, (struct spot){"token", index, "client_id"},
-			 "token \"%s\": client_id is of no use without introspect_url; take it out",
-			 token->name);
-	if (token->ca_file != NULL && token->jwks_url == NULL && token->introspect_url == NULL)
-		disagree(verifier, (struct spot){"token", index, "ca_file"},
-			 "token \"%s\": ca_file is of no use without jwks_url or introspect_url; "
-			 "take it out",
-			 token->name);
-	verify_readable(verifier, (struct spot){"token", index, "jwks_file"}, token->jwks_file, "");
-	verify_readable(verifier, (struct spot){"token", index, "client_secret_file"},
-			token->client_secret_file, "");
-	verify_readable(verifier, (struct spot){"token", index, "ca_file"}, token->ca_file, "");
-}
-
-static bool names_bearer(const struct strings *mechanisms)
-{
-	for (size_t i = 0; i < mechanisms->count; i++)
-		if (slice_is_nocase(slice_str(mechanisms->items[i]), "OAUTHBEARER") ||
-		    slice_is_nocase(slice_str(mechanisms->items[i]), "XOAUTH2"))
-			return true;
-	return false;
-}
-
-static void verify_no_bearer(struct verifier *verifier)
-{
-	static const char text[] =
-		"mechanisms: tokens are of no use without a token section, which "
-		"says whose they are; take OAUTHBEARER and XOAUTH2 out, or add one";
-	const struct config *config = verifier->config;
-
-	if (names_bearer(&config->auth.mechanisms))
-		disagree(verifier, (struct spot){"auth", 0, "mechanisms"}, "auth: %s", text);
-	for (size_t i = 0; i < config->listen_count; i++)
-		if (names_bearer(&config->listens[i].mechanisms))
-			disagree(verifier, (struct spot){"listen", i, "mechanisms"},
-				 "listen \"%s\": %s", config->listens[i].name, text);
-}
-
-static void verify_tokens(struct verifier *verifier)
-{
-	const struct config *config = verifier->config;
-
-	if (config->token_count == 0)
-		verify_no_bearer(verifier);
-	for (size_t i = 0; i < config->token_count; i++) {
-		verify_token(verifier, i);
-		for (size_t n = 0; n < i; n++)
-			if (strcmp(config->tokens[i].issuer, config->tokens[n].issuer) == 0)
-				disagree(verifier, (struct spot){"token", i, "issuer"},
-					 "token \"%s\": token \"%s\" has the same issuer; one "
-					 "section "
-					 "tells all of it",
-					 config->tokens[i].name, config->tokens[n].name);
-	}
-}
-
-/* Before the first alert: then it is too late to find out. */
-static void verify_alert(struct verifier *verifier)
-{
-	const struct config_alert *alert = &verifier->config->alert;
-	const struct spot command = {"alert", 0, "command"};
-	char user[256], inside[PATH_MAX];
-
-	if (alert->command == NULL)
-		return;
-	verify_readable(verifier, command, alert->command, "");
-	snprintf(inside, sizeof(inside), "%s/.", alert->command); /* is it a folder? */
-	if (faccessat(AT_FDCWD, alert->command, F_OK, AT_EACCESS) == 0 &&
-	    (faccessat(AT_FDCWD, alert->command, X_OK, AT_EACCESS) != 0 ||
-	     faccessat(AT_FDCWD, inside, F_OK, AT_EACCESS) == 0))
-		disagree(verifier, command,
-			 "alert: command: %s is not a program that can be run: chmod a+x makes one "
-			 "of a script",
-			 alert->command);
-	if (geteuid() == 0 && config_alert_user(verifier->config, user) && getpwnam(user) == NULL)
-		disagree(verifier, (struct spot){"alert", 0, "user"},
-			 "alert: there is no user %s to run command; `postern setup` makes it, or: "
-			 "adduser --system --group --no-create-home %s",
-			 user, user);
-}
-
-/* One teller, so that what could not be told is tried again as a whole. */
-static void verify_webhook(struct verifier *verifier)
-{
-	const struct config_alert *alert = &verifier->config->alert;
-
-	if (alert->command != NULL && alert->webhook != NULL)
-		disagree(verifier, (struct spot){"alert", 0, "webhook"},
-			 "alert: command and webhook are both set; one tells an alert on: take one "
-			 "out, a command can call curl");
-	if (alert->webhook == NULL && alert->webhook_secret_file != NULL)
-		disagree(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
-			 "alert: webhook_secret_file is of no use without webhook; take it out");
-	if (alert->webhook == NULL && alert->webhook_ca_file != NULL)
-		disagree(verifier, (struct spot){"alert", 0, "webhook_ca_file"},
-			 "alert: webhook_ca_file is of no use without webhook; take it out");
-	verify_readable(verifier, (struct spot){"alert", 0, "webhook_secret_file"},
-			alert->webhook_secret_file, "");
-	verify_readable(verifier, (struct spot){"alert", 0, "webhook_ca_file"},
-			alert->webhook_ca_file, "");
-}
-
 static bool hostname_is_public(const char *name)
 {
 	static const char *const local[] = {"localhost", "localdomain", "local",
@@ -495,7 +381,6 @@ enum err config_verify(const struct config *config, struct buf *errors)
 	verify_backends(&verifier);
 	verify_tokens(&verifier);
 	verify_alert(&verifier);
-	verify_webhook(&verifier);
 	verify_devices(&verifier);
 	verify_routes(&verifier);
 	verify_rest(&verifier);

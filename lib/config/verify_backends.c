@@ -218,7 +218,6 @@ static void verify_command(struct verifier *verifier, size_t index)
 	const struct config_backend *backend = &verifier->config->backends[index];
 	const struct spot spot = {"backend", index, "command"};
 	const char *path = backend->command.count != 0 ? backend->command.items[0] : NULL;
-	char inside[1024];
 
 	if (path == NULL) {
 		disagree(verifier, (struct spot){"backend", index, "type"},
@@ -227,22 +226,14 @@ static void verify_command(struct verifier *verifier, size_t index)
 			 backend->name);
 		return;
 	}
-	(void)snprintf(inside, sizeof(inside), "%s/.", path); /* is it a folder? */
 	if (path[0] != '/')
 		disagree(verifier, spot,
 			 "backend \"%s\": command: write where \"%s\" lies: an absolute path; "
 			 "there is "
 			 "no shell that would look for it",
 			 backend->name, path);
-	else if (faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) != 0)
-		verify_readable(verifier, spot, path, "");
-	else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0 ||
-		 faccessat(AT_FDCWD, inside, F_OK, AT_EACCESS) == 0)
-		disagree(verifier, spot,
-			 "backend \"%s\": command: %s is not a program that can be run: chmod a+x "
-			 "makes "
-			 "one of a script",
-			 backend->name, path);
+	else
+		verify_program(verifier, spot, path);
 	if (backend->command.count > CONFIG_COMMAND_MAX)
 		disagree(verifier, spot, "backend \"%s\": command: %d arguments are the most",
 			 backend->name, CONFIG_COMMAND_MAX - 1);
