@@ -31,6 +31,7 @@ void verify_readable(struct verifier *verifier, struct spot spot, const char *pa
 /* Finds fault if path is no program that we may run. */
 void verify_program(struct verifier *verifier, struct spot spot, const char *path);
 
+/* The parts, each in its own file. */
 void verify_backends(struct verifier *verifier);
 void verify_tokens(struct verifier *verifier);
 void verify_alert(struct verifier *verifier);

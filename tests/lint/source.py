@@ -21,8 +21,6 @@ ALLOWED = {
     ("lib/config/parse.c", "files", "fopen"): "the parser runs in master and the CLI, not below lib/os",
     ("lib/config/parse.c", "files", "fstat"): "as above",
     ("lib/config/scan.c", "files", "stat"): "as parse.c",
-    ("lib/config/verify.c", "files", "open"): "as parse.c",
-    ("lib/config/verify.c", "files", "close"): "as parse.c",
     ("lib/config/verify_devices.c", "files", "fopen"): "as parse.c",
 }
 
