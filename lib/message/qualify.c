@@ -7,26 +7,19 @@
 #include "message/mailbox.h"
 #include "message/pass.h"
 
-static enum err print(const struct header_field *field, struct mailbox_list list, struct buf *out)
+/* From where *rest is to the end of the local part, and its domain. */
+static enum err add(const struct mailbox_list *list, const struct mailbox *mailbox,
+		    struct slice *rest, struct buf *out)
 {
-	struct slice domain = slice_str(list.qualify);
-	struct slice rest = field->whole;
-	struct mailbox mailbox;
-	enum err err = ERR_OK;
+	size_t until = (size_t)(mailbox->spec.ptr + mailbox->spec.len - rest->ptr);
+	enum err err = buf_append_slice(out, slice_head(*rest, until));
 
-	while (err == ERR_OK && mailbox_next(&list, &mailbox) == ERR_OK) {
-		size_t until = (size_t)(mailbox.spec.ptr + mailbox.spec.len - rest.ptr);
-
-		if (!mailbox.bare)
-			continue;
-		err = buf_append_slice(out, slice_head(rest, until));
-		if (err == ERR_OK)
-			err = buf_append_byte(out, '@');
-		if (err == ERR_OK)
-			err = buf_append_slice(out, domain);
-		rest = slice_skip(rest, until);
-	}
-	return err != ERR_OK ? err : buf_append_slice(out, rest);
+	if (err == ERR_OK)
+		err = buf_append_byte(out, '@');
+	if (err == ERR_OK)
+		err = buf_append_str(out, list->qualify);
+	*rest = slice_skip(*rest, until);
+	return err;
 }
 
 enum err qualify_print(const struct submission *submission, const struct header_field *field,
@@ -34,18 +27,25 @@ enum err qualify_print(const struct submission *submission, const struct header_
 {
 	struct mailbox_list list = {
 		.rest = field->value, .qualify = submission->qualify, .shallow = true};
-	struct mailbox_list again = list;
+	struct slice rest = field->whole;
+	size_t before = buf_len(out);
 	struct mailbox mailbox;
-	bool any = false;
-	enum err err;
+	enum err err = ERR_OK, found;
 
 	*changed_out = false;
 	if (submission->qualify == NULL)
 		return buf_append_slice(out, field->whole);
-	while ((err = mailbox_next(&list, &mailbox)) == ERR_OK)
-		any |= mailbox.bare;
-	if (err != ERR_EOF || !any)
-		return buf_append_slice(out, field->whole);
-	*changed_out = true;
-	return print(field, again, out);
+	while ((found = mailbox_next(&list, &mailbox)) == ERR_OK) {
+		if (!mailbox.bare)
+			continue;
+		*changed_out = true;
+		if (err == ERR_OK)
+			err = add(&list, &mailbox, &rest, out);
+	}
+	if (found == ERR_EOF && *changed_out)
+		return err != ERR_OK ? err : buf_append_slice(out, rest);
+	/* It is none, or needs nothing: what was written of it goes again. */
+	*changed_out = false;
+	buf_truncate(out, before);
+	return buf_append_slice(out, field->whole);
 }

@@ -40,7 +40,8 @@ enum err accounts_find(struct accounts *accounts, const char *name, const char *
 		       struct account *account_out);
 /*
  * The same, with the key that the login means: the one it names, else the one whose tag the
- * password has, else none. ERR_NOT_FOUND too if there is no key of that name.
+ * password has, else none. ERR_NOT_FOUND too if there is no key of that name; it takes as long as
+ * if there were such an account.
  */
 enum err accounts_find_login(struct accounts *accounts, const struct account_login *login,
 			     const char *domain, struct account *account_out);

@@ -130,13 +130,12 @@ static bool read_hash(struct verify *verify, struct verify_job *job, bool own, s
 	char text[ACCOUNT_HASH_MAX + 1] = "", why[FOREIGN_WHY];
 	enum err err = ERR_OK;
 
-	if (own) {
+	(void)pthread_mutex_lock(&verify->lock);
+	err = accounts_some_hash(verify->accounts,
+				 text); /* also if it is not the one that counts */
+	(void)pthread_mutex_unlock(&verify->lock);
+	if (own)
 		err = slice_copy(slice_str(job->account.hash), text, sizeof(text));
-	} else {
-		(void)pthread_mutex_lock(&verify->lock);
-		err = accounts_some_hash(verify->accounts, text);
-		(void)pthread_mutex_unlock(&verify->lock);
-	}
 	if (err == ERR_OK)
 		err = foreign_read(slice_str(text), "", out, why);
 	explicit_bzero(text, sizeof(text));

